@@ -4,20 +4,41 @@
 
 pub mod limits;
 
+mod announce;
 mod blob;
 mod cbor;
+mod derive;
 mod id;
+mod manifest;
+mod merkle;
 mod outcome;
 mod pack;
+mod partition;
+mod rank;
 mod sign;
+mod step;
+mod template;
 mod tree;
 mod unit;
 
+pub use announce::{Announcement, Claim};
 pub use blob::{Subtrees, chunk_count, chunk_len};
 pub use cbor::{DecodeError, decode, encode};
+pub use derive::{Gathered, PART_PATH, Plan, outcome_folder};
 pub use id::{BlobId, Hash, JobId, NetworkId, ParseIdError, PeerId, StepId, UnitId, hash};
+pub use manifest::{
+    Axis, ByName, Each, Gather, Grid, Manifest, ManifestError, PROTOCOL, Parts, Policy, Range,
+    Source, Stage, Stdin,
+};
+pub use merkle::{merkle_path, merkle_root, merkle_root_by};
 pub use outcome::{BlobRef, Cost, Execution, Exit, Loss, Outcome, Trap, trace_digest};
 pub use pack::{Pack, PackError};
+pub use partition::Partition;
+pub use rank::{is_eligible, rank};
 pub use sign::{Envelope, Keypair, Kind, Signed, SignedBody, VerifyError};
+pub use step::{
+    About, Abstention, Certificate, Frontier, Head, Item, Leaves, Reason, Report, Shown, Slot,
+    Step, StepError, Vote, proof, seal,
+};
 pub use tree::{Entry, Tree, TreeError};
 pub use unit::{Input, InputSource, SEMANTICS, Unit, UnitLimits};

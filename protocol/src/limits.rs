@@ -1,7 +1,7 @@
 //! Every bound of the protocol, each with its reason.
 
-/// A signed log entry.
-pub const STEP_BYTES_MAX: usize = 32 << 10;
+/// A signed log entry: the 1,024 leaves of the largest batch take 34 KiB.
+pub const STEP_BYTES_MAX: usize = 40 << 10;
 /// A manifest's body: a million-unit job fits, because units are derived and never listed.
 pub const MANIFEST_BYTES_MAX: usize = 64 << 10;
 /// An announcement travels by gossip to everybody; the manifest is fetched by hash.
@@ -46,3 +46,34 @@ pub const UNIT_FILES_MAX: u32 = 1 << 16;
 pub const UNIT_CPU_MS_MAX: u64 = 24 * 3600 * 1000;
 /// What is kept of a guest's stderr, for people only.
 pub const STDERR_BYTES_MAX: u64 = 64 << 10;
+
+/// Units of one job, all stages together: every per-unit number fits 32 bits.
+pub const UNITS_MAX: u64 = 1 << 24;
+/// Units of one batch: its leaves fit one step.
+pub const BATCH_UNITS_MAX: u32 = 1024;
+/// Stages of one job.
+pub const STAGES_MAX: usize = 64;
+/// The name of a job, stage or parameter, in bytes.
+pub const NAME_BYTES_MAX: usize = 64;
+/// Votes that a policy may demand.
+pub const QUORUM_MAX: u8 = 9;
+
+/// Items of one step.
+pub const STEP_ITEMS_MAX: usize = 64;
+/// Proofs of one certificate.
+pub const PROOFS_MAX: usize = 64;
+/// Siblings on the way from a leaf to the root of 1,024.
+pub const MERKLE_PATH_MAX: usize = 10;
+/// Engine and processor names in a report.
+pub const REPORT_BYTES_MAX: usize = 128;
+/// Keepers that a submitter names in one step.
+pub const KEEPERS_MAX: usize = 16;
+/// Batches of one claim.
+pub const CLAIM_BATCHES_MAX: usize = 16;
+/// How long a claim may ask others to wait.
+pub const CLAIM_MS_MAX: u64 = 24 * 3600 * 1000;
+/// Steps of one author in one job: a vote and a certificate for every unit of the largest job that
+/// one peer could execute alone, and room for disputes.
+pub const LOG_STEPS_MAX: u64 = 1 << 20;
+/// Authors of one job whose logs are kept.
+pub const AUTHORS_MAX: usize = 1 << 14;

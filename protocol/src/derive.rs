@@ -1,0 +1,176 @@
+//! How a stage's units follow from the manifest, the trees it names and earlier verdicts.
+
+use std::collections::BTreeMap;
+
+use crate::template::Template;
+use crate::{
+    BlobId, BlobRef, Entry, Hash, Input, InputSource, Manifest, Partition, SEMANTICS, Source,
+    Stage, Stdin, Tree, Unit, merkle_root,
+};
+
+/// Where the part of a unit is mounted below `/in`.
+pub const PART_PATH: &str = "part";
+
+/// A manifest with everything that its units are derived from.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    manifest: Manifest,
+    partitions: Vec<Partition>,
+    /// Trees of `parts` stages, as far as they are known.
+    parts: BTreeMap<BlobId, Tree>,
+}
+
+/// The accepted roots of all batches of the stage that a `gather` reads, as one hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gathered {
+    pub root: Hash,
+    pub outcomes: u64,
+}
+
+impl Gathered {
+    /// From the accepted roots of a whole stage, in order of its batches.
+    pub fn new(roots: &[Hash], outcomes: u64) -> Self {
+        Self { root: merkle_root(roots), outcomes }
+    }
+}
+
+impl Plan {
+    /// A plan for a checked manifest.
+    pub fn new(manifest: Manifest) -> Self {
+        let partitions =
+            manifest.stages.iter().map(|s| Partition::new(s.unit_count(), s.batch)).collect();
+        Self { manifest, partitions, parts: BTreeMap::new() }
+    }
+
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    pub fn stage(&self, stage: u16) -> &Stage {
+        &self.manifest.stages[usize::from(stage)]
+    }
+
+    pub fn partition(&self, stage: u16) -> &Partition {
+        &self.partitions[usize::from(stage)]
+    }
+
+    /// All stages by number.
+    pub fn stages(&self) -> impl Iterator<Item = u16> + use<> {
+        0..u16::try_from(self.manifest.stages.len()).expect("limits keep stages few")
+    }
+
+    /// Trees that must be known before every unit can be derived.
+    pub fn missing_parts(&self) -> Vec<BlobRef> {
+        let all = self.manifest.stages.iter().filter_map(|stage| match &stage.source {
+            Source::Parts(parts) => Some(parts.tree),
+            Source::Range(_)
+            | Source::Grid(_)
+            | Source::Each(_)
+            | Source::Gather(_)
+            | Source::ByName(_) => None,
+        });
+        all.filter(|tree| !self.parts.contains_key(&tree.id)).collect()
+    }
+
+    /// Gives a `parts` tree to the plan; one whose size is not what its stage states is refused.
+    pub fn add_parts(&mut self, id: BlobId, tree: Tree) -> bool {
+        let fits = self.manifest.stages.iter().all(|stage| match &stage.source {
+            Source::Parts(parts) => {
+                parts.tree.id != id || parts.count == tree.entries().len() as u64
+            }
+            Source::Range(_)
+            | Source::Grid(_)
+            | Source::Each(_)
+            | Source::Gather(_)
+            | Source::ByName(_) => true,
+        });
+        let files_only = tree.entries().iter().all(|entry| !entry.is_tree);
+        if fits && files_only {
+            self.parts.insert(id, tree);
+        }
+        fits && files_only
+    }
+
+    /// The root of the identities of a batch's units: what a vote's slot names.
+    ///
+    /// `None` while something that the units are derived from is not known.
+    pub fn units_root(&self, stage: u16, batch: u32, gathered: Option<Gathered>) -> Option<Hash> {
+        let units = self.partition(stage).units_of(batch);
+        let ids: Option<Vec<Hash>> =
+            units.map(|unit| self.unit_hash(stage, unit, gathered)).collect();
+        ids.map(|ids| merkle_root(&ids))
+    }
+
+    /// A unit's identity as the hash that a ballot's slot names.
+    pub fn unit_hash(&self, stage: u16, unit: u64, gathered: Option<Gathered>) -> Option<Hash> {
+        self.unit(stage, unit, gathered).map(|unit| Hash::new(*unit.id().as_bytes()))
+    }
+
+    /// Unit `index` of a stage; `gathered` matters to stages that read another one.
+    ///
+    /// # Panics
+    /// If the stage has no such unit.
+    pub fn unit(&self, stage: u16, index: u64, gathered: Option<Gathered>) -> Option<Unit> {
+        assert!(index < self.partition(stage).units(), "no unit {index} in stage {stage}");
+        let stage = self.stage(stage);
+        let mut values = vec![("index", index.to_string())];
+        let mut inputs = stage.inputs.clone();
+        let mut stdin = match stage.stdin {
+            Stdin::Blob(blob) => Some(blob),
+            Stdin::Nothing | Stdin::Part => None,
+        };
+        match &stage.source {
+            Source::Range(range) => {
+                let start = range.from + index * range.block;
+                values.push(("start", start.to_string()));
+                values.push(("end", start.saturating_add(range.block).min(range.to).to_string()));
+            }
+            Source::Grid(grid) => {
+                let mut rest = index;
+                for axis in grid.axes.iter().rev() {
+                    let count = axis.values.len() as u64;
+                    values.push((&axis.name, axis.values[(rest % count) as usize].clone()));
+                    rest /= count;
+                }
+            }
+            Source::Parts(parts) => {
+                let Entry { path, blob, .. } =
+                    &self.parts.get(&parts.tree.id)?.entries()[index as usize];
+                values.push(("name", path.clone()));
+                inputs.push(Input { path: PART_PATH.to_owned(), source: InputSource::Blob(*blob) });
+                if stage.stdin == Stdin::Part {
+                    stdin = Some(*blob);
+                }
+            }
+            Source::Each(each) => inputs.push(self.outcomes(each.stage, gathered?)),
+            Source::Gather(gather) => inputs.push(self.outcomes(gather.stage, gathered?)),
+            Source::ByName(by_name) => inputs.push(self.outcomes(by_name.stage, gathered?)),
+        }
+        let fill = |text: &String| {
+            Template::parse(text).map_or_else(|_| text.clone(), |t| t.fill(&values))
+        };
+        let unit = Unit {
+            semantics: SEMANTICS,
+            module: stage.module.id,
+            args: stage.args.iter().map(fill).collect(),
+            env: stage.env.iter().map(|(key, value)| (key.clone(), fill(value))).collect(),
+            stdin,
+            inputs,
+            limits: stage.limits,
+            seed: Hash::ZERO,
+        };
+        Some(unit.seeded())
+    }
+
+    fn outcomes(&self, upstream: u16, gathered: Gathered) -> Input {
+        let path = self.stage(upstream).name.clone();
+        Input { path, source: InputSource::Outcomes(gathered.root, gathered.outcomes) }
+    }
+}
+
+/// The folder of outcome `index` among `count` below its stage's mount: zero-padded, so that names
+/// sort as numbers.
+pub fn outcome_folder(index: u64, count: u64) -> String {
+    let width = count.saturating_sub(1).max(1).ilog10() as usize + 1;
+    format!("{index:0width$}")
+}

@@ -1,0 +1,450 @@
+//! A manifest: what a submitter asks for, in at most 64 KiB whatever the number of units.
+
+use serde::{Deserialize, Serialize};
+use serde_tuple::{Deserialize_tuple, Serialize_tuple};
+
+use crate::limits::{
+    ARGS_BYTES_MAX, BATCH_UNITS_MAX, MANIFEST_BYTES_MAX, NAME_BYTES_MAX, QUORUM_MAX,
+    STAGE_INPUTS_MAX, STAGES_MAX, UNIT_CPU_MS_MAX, UNIT_FILES_MAX, UNIT_MEMORY_BYTES_MAX,
+    UNIT_OUTPUT_BYTES_MAX, UNITS_MAX,
+};
+use crate::template::Template;
+use crate::tree::is_clean_path;
+use crate::{
+    BlobId, BlobRef, DecodeError, Hash, Input, InputSource, JobId, PeerId, SEMANTICS, UnitLimits,
+    decode, encode,
+};
+
+/// The version of the protocol that this code speaks.
+pub const PROTOCOL: u32 = 1;
+
+/// A job as its submitter describes it. The job's id is the hash of its encoding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Manifest {
+    pub protocol: u32,
+    pub semantics: u32,
+    pub name: String,
+    pub description: String,
+    pub submitter: PeerId,
+    /// Milliseconds since 1970, by the submitter's clock.
+    pub created_ms: u64,
+    /// When peers may forget the job, in milliseconds since 1970.
+    pub expires_ms: u64,
+    /// Random, so that ranks cannot be foreseen before publication.
+    pub nonce: Hash,
+    /// In topological order: a stage reads earlier ones only.
+    pub stages: Vec<Stage>,
+    pub policy: Policy,
+    /// 0 to 9, higher first among one submitter's jobs.
+    pub priority: u8,
+}
+
+/// One phase of a job: a module, and how its units arise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Stage {
+    pub name: String,
+    pub source: Source,
+    pub module: BlobRef,
+    /// May contain `{index}` and the other names that the source offers.
+    pub args: Vec<String>,
+    /// Values may contain the same templates.
+    pub env: Vec<(String, String)>,
+    pub stdin: Stdin,
+    /// Mounted for every unit; [`InputSource::Outcomes`] does not occur here.
+    pub inputs: Vec<Input>,
+    pub limits: UnitLimits,
+    /// Units per batch.
+    pub batch: u32,
+}
+
+/// How a stage's units arise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Source {
+    /// One unit per block of integers; offers `{start}`, `{end}` and `{index}`.
+    Range(Range),
+    /// One unit per element of a cartesian product; offers each axis by name, and `{index}`.
+    Grid(Grid),
+    /// One unit per entry of a tree, mounted at `/in/part`; offers `{name}` and `{index}`.
+    Parts(Parts),
+    /// One unit per verified outcome of an earlier stage.
+    Each(Each),
+    /// A reduction over the outcomes of an earlier stage; offers `{index}`.
+    Gather(Gather),
+    /// One unit per file name that occurs in the outcomes of an earlier stage.
+    ByName(ByName),
+}
+
+/// `from..to` in blocks of `block` integers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Range {
+    pub from: u64,
+    pub to: u64,
+    pub block: u64,
+}
+
+/// A parameter sweep; the last axis varies fastest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Grid {
+    pub axes: Vec<Axis>,
+}
+
+/// One parameter and its values.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Axis {
+    pub name: String,
+    pub values: Vec<String>,
+}
+
+/// The entries of a tree; `count` is stated so that the tree is not needed to know the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Parts {
+    pub tree: BlobRef,
+    pub count: u64,
+}
+
+/// The stage whose outcomes are read one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Each {
+    pub stage: u16,
+}
+
+/// The stage that is reduced: all of it in one unit, or `fan_in` outcomes per unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Gather {
+    pub stage: u16,
+    pub fan_in: Option<u32>,
+}
+
+/// The stage that is shuffled, and into how many buckets of names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct ByName {
+    pub stage: u16,
+    pub buckets: u32,
+}
+
+/// What a unit reads on standard input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stdin {
+    Nothing,
+    Blob(BlobRef),
+    /// The unit's part, for [`Source::Parts`].
+    Part,
+}
+
+/// How much checking the submitter wants.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Policy {
+    /// Votes that must be joined: *k*.
+    pub quorum: u8,
+    /// The lead that decides a contest whatever others might say: *kd*.
+    pub lead: u8,
+    /// The share of units that each worker audits, in parts per million.
+    pub audit_ppm: u32,
+    /// Lone dissents forgiven: one, and one more per this many confirmed units.
+    pub loss_div: u32,
+    /// Whether one vote is enough from peers with a record inside the job.
+    pub economy: bool,
+    /// Leading zero bits of a peer's eligibility hash at which peers start.
+    pub level: u8,
+    /// Peers whose ballots decide contests and whose seals latch.
+    pub anchors: Vec<PeerId>,
+}
+
+impl Policy {
+    /// The defaults of DESIGN §5, with the submitter as the only anchor.
+    pub fn standard(submitter: PeerId) -> Self {
+        Self {
+            quorum: 2,
+            lead: 6,
+            audit_ppm: 100_000,
+            loss_div: 100,
+            economy: false,
+            level: 0,
+            anchors: vec![submitter],
+        }
+    }
+}
+
+/// Why a manifest is refused: by the submitter's own node with this text, by peers silently.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestError {
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    #[error(
+        "it is written for protocol {protocol} and semantics {semantics}; this node speaks {PROTOCOL} and {SEMANTICS}"
+    )]
+    Version { protocol: u32, semantics: u32 },
+    #[error("{what} is {value}; allowed is {allowed}")]
+    OutOfRange { what: String, value: u64, allowed: String },
+    #[error("stage `{stage}` has {units} units; a job may have 1 to {UNITS_MAX}")]
+    Units { stage: String, units: u128 },
+    #[error("stage `{stage}` reads stage number {upstream}, which is not an earlier one")]
+    NotEarlier { stage: String, upstream: u16 },
+    #[error("stage `{stage}` uses `{source_kind}`, which this version does not run yet")]
+    NotYet { stage: String, source_kind: &'static str },
+    #[error("stage `{stage}`: {why}")]
+    Stage { stage: String, why: String },
+    #[error(
+        "the name of a job or stage must be 1 to {NAME_BYTES_MAX} bytes without control characters or `/`: `{name}`"
+    )]
+    Name { name: String },
+    #[error("two stages are named `{name}`")]
+    SameName { name: String },
+}
+
+impl Manifest {
+    /// The canonical bytes, which are a blob named by the job's id.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    pub fn job(&self) -> JobId {
+        JobId::from(BlobId::of(&self.to_bytes()))
+    }
+
+    /// Reads and checks a manifest.
+    ///
+    /// # Errors
+    /// [`ManifestError`] names the first rule that it breaks.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ManifestError> {
+        let manifest: Self = decode(bytes, MANIFEST_BYTES_MAX)?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// Checks every rule that needs nothing but the manifest.
+    ///
+    /// # Errors
+    /// [`ManifestError`] names the first rule that it breaks.
+    pub fn check(&self) -> Result<(), ManifestError> {
+        if self.protocol != PROTOCOL || self.semantics != SEMANTICS {
+            return Err(ManifestError::Version {
+                protocol: self.protocol,
+                semantics: self.semantics,
+            });
+        }
+        check_name(&self.name)?;
+        within("the description's length", self.description.len() as u64, 0, 4096)?;
+        within(
+            "the size of the manifest",
+            self.to_bytes().len() as u64,
+            0,
+            MANIFEST_BYTES_MAX as u64,
+        )?;
+        within("the expiry", self.expires_ms, self.created_ms, u64::MAX / 2)?;
+        within("the priority", u64::from(self.priority), 0, 9)?;
+        within("the quorum", u64::from(self.policy.quorum), 1, u64::from(QUORUM_MAX))?;
+        within("the deciding lead", u64::from(self.policy.lead), 1, 64)?;
+        within("the audit share in ppm", u64::from(self.policy.audit_ppm), 0, 500_000)?;
+        within("the loss divisor", u64::from(self.policy.loss_div), 1, 1 << 20)?;
+        within("the eligibility level", u64::from(self.policy.level), 0, 32)?;
+        within("the number of anchors", self.policy.anchors.len() as u64, 0, 16)?;
+        within("the number of stages", self.stages.len() as u64, 1, STAGES_MAX as u64)?;
+        let mut total: u128 = 0;
+        for (number, stage) in self.stages.iter().enumerate() {
+            stage.check(number, &self.stages)?;
+            total += stage.unit_count_wide();
+            if u128::from(UNITS_MAX) < total {
+                return Err(ManifestError::Units { stage: stage.name.clone(), units: total });
+            }
+        }
+        Ok(())
+    }
+
+    /// Units of all stages.
+    pub fn unit_count(&self) -> u64 {
+        self.stages.iter().map(Stage::unit_count).sum()
+    }
+
+    /// The most CPU time that one execution of every unit may take, in milliseconds.
+    pub fn work_ms(&self) -> u64 {
+        self.stages
+            .iter()
+            .fold(0, |sum, s| sum.saturating_add(s.unit_count().saturating_mul(s.limits.cpu_ms)))
+    }
+
+    /// Blobs that a worker needs before it can run anything: modules and shared inputs, each once.
+    pub fn blobs(&self) -> Vec<BlobRef> {
+        let mut blobs: Vec<BlobRef> = self.stages.iter().flat_map(Stage::blobs).collect();
+        blobs.sort();
+        blobs.dedup();
+        blobs
+    }
+}
+
+impl Stage {
+    /// How many units the stage has; at most [`UNITS_MAX`] in a checked manifest.
+    pub fn unit_count(&self) -> u64 {
+        u64::try_from(self.unit_count_wide()).unwrap_or(u64::MAX)
+    }
+
+    /// Trees whose entries are mounted or are parts: their entries' blobs are needed, too.
+    pub fn trees(&self) -> impl Iterator<Item = BlobRef> + '_ {
+        let parts = match &self.source {
+            Source::Parts(parts) => Some(parts.tree),
+            Source::Range(_)
+            | Source::Grid(_)
+            | Source::Each(_)
+            | Source::Gather(_)
+            | Source::ByName(_) => None,
+        };
+        let mounted = self.inputs.iter().filter_map(|input| match input.source {
+            InputSource::Tree(tree) => Some(tree),
+            InputSource::Blob(_) | InputSource::Outcomes(..) => None,
+        });
+        parts.into_iter().chain(mounted)
+    }
+
+    /// Which earlier stage this one reads, if any.
+    pub fn upstream(&self) -> Option<u16> {
+        match self.source {
+            Source::Range(_) | Source::Grid(_) | Source::Parts(_) => None,
+            Source::Each(Each { stage })
+            | Source::Gather(Gather { stage, .. })
+            | Source::ByName(ByName { stage, .. }) => Some(stage),
+        }
+    }
+
+    /// Module, stdin and mounted files; not the entries of trees.
+    fn blobs(&self) -> impl Iterator<Item = BlobRef> + '_ {
+        let stdin = match self.stdin {
+            Stdin::Blob(blob) => Some(blob),
+            Stdin::Nothing | Stdin::Part => None,
+        };
+        let files = self.inputs.iter().filter_map(|input| match input.source {
+            InputSource::Blob(blob) => Some(blob),
+            InputSource::Tree(_) | InputSource::Outcomes(..) => None,
+        });
+        std::iter::once(self.module).chain(stdin).chain(files).chain(self.trees())
+    }
+
+    fn unit_count_wide(&self) -> u128 {
+        match &self.source {
+            Source::Range(Range { from, to, block }) => {
+                u128::from(to.saturating_sub(*from)).div_ceil(u128::from(*block).max(1))
+            }
+            Source::Grid(grid) => grid
+                .axes
+                .iter()
+                .fold(1, |n: u128, axis| n.saturating_mul(axis.values.len() as u128)),
+            Source::Parts(parts) => u128::from(parts.count),
+            Source::Gather(_) | Source::Each(_) | Source::ByName(_) => 1,
+        }
+    }
+
+    fn check(&self, number: usize, stages: &[Self]) -> Result<(), ManifestError> {
+        check_name(&self.name)?;
+        let refuse = |why: String| Err(ManifestError::Stage { stage: self.name.clone(), why });
+        if stages[..number].iter().any(|other| other.name == self.name) {
+            return Err(ManifestError::SameName { name: self.name.clone() });
+        }
+        if let Some(upstream) = self.upstream().filter(|upstream| number <= usize::from(*upstream))
+        {
+            return Err(ManifestError::NotEarlier { stage: self.name.clone(), upstream });
+        }
+        self.check_source()?;
+        let units = self.unit_count_wide();
+        if units == 0 || u128::from(UNITS_MAX) < units {
+            return Err(ManifestError::Units { stage: self.name.clone(), units });
+        }
+        self.check_limits()?;
+        let text = self.args.iter().chain(self.env.iter().flat_map(|(k, v)| [k, v]));
+        if ARGS_BYTES_MAX < text.map(|t| t.len() + 1).sum() {
+            return refuse(format!("arguments and environment exceed {ARGS_BYTES_MAX} bytes"));
+        }
+        let names = self.template_names();
+        for text in self.args.iter().chain(self.env.iter().map(|(_, value)| value)) {
+            if let Err(why) = Template::parse(text).and_then(|t| t.check(&names)) {
+                return refuse(format!("`{text}`: {why}"));
+            }
+        }
+        if self
+            .env
+            .iter()
+            .any(|(key, value)| key.is_empty() || key.contains(['=', '\0']) || value.contains('\0'))
+            || self.args.iter().any(|arg| arg.contains('\0'))
+        {
+            return refuse("an argument or environment variable has a zero byte, or a name is empty or has `=`".into());
+        }
+        if self.stdin == Stdin::Part && !matches!(self.source, Source::Parts(_)) {
+            return refuse("stdin = \"part\" needs `parts` as the stage's source".into());
+        }
+        self.check_inputs()
+    }
+
+    fn check_source(&self) -> Result<(), ManifestError> {
+        let not_yet =
+            |source_kind| Err(ManifestError::NotYet { stage: self.name.clone(), source_kind });
+        match &self.source {
+            Source::Range(range) => within("the block of a range", range.block, 1, u64::MAX),
+            Source::Grid(grid) => {
+                within("the number of axes", grid.axes.len() as u64, 1, 16)?;
+                grid.axes.iter().try_for_each(|axis| check_name(&axis.name))
+            }
+            Source::Parts(_) | Source::Gather(Gather { fan_in: None, .. }) => Ok(()),
+            Source::Gather(Gather { fan_in: Some(_), .. }) => not_yet("gather with fan-in"),
+            Source::Each(_) => not_yet("each"),
+            Source::ByName(_) => not_yet("by-name"),
+        }
+    }
+
+    fn check_limits(&self) -> Result<(), ManifestError> {
+        let UnitLimits { cpu_ms, memory_bytes, output_bytes, files, fuel } = self.limits;
+        within("the CPU limit in ms", cpu_ms, 1, UNIT_CPU_MS_MAX)?;
+        within("the memory limit in bytes", memory_bytes, 1 << 16, UNIT_MEMORY_BYTES_MAX)?;
+        within("the output limit in bytes", output_bytes, 0, UNIT_OUTPUT_BYTES_MAX)?;
+        within("the limit of files", u64::from(files), 0, u64::from(UNIT_FILES_MAX))?;
+        within("the fuel limit", fuel.unwrap_or(1), 1, u64::MAX / 4)?;
+        within(
+            "the number of units in a batch",
+            u64::from(self.batch),
+            1,
+            u64::from(BATCH_UNITS_MAX),
+        )
+    }
+
+    fn check_inputs(&self) -> Result<(), ManifestError> {
+        within("the number of inputs", self.inputs.len() as u64, 0, STAGE_INPUTS_MAX as u64)?;
+        for (number, input) in self.inputs.iter().enumerate() {
+            let root = input.path.is_empty() && matches!(input.source, InputSource::Tree(_));
+            let foreign = matches!(input.source, InputSource::Outcomes(..));
+            let twice = self.inputs[..number].iter().any(|other| other.path == input.path);
+            if foreign || twice || !(root || is_clean_path(&input.path)) {
+                let why =
+                    format!("`{}` cannot be mounted below /in, or is mounted twice", input.path);
+                return Err(ManifestError::Stage { stage: self.name.clone(), why });
+            }
+        }
+        Ok(())
+    }
+
+    /// What `{…}` may name in arguments and environment.
+    fn template_names(&self) -> Vec<&str> {
+        let own: Vec<&str> = match &self.source {
+            Source::Range(_) => vec!["start", "end"],
+            Source::Grid(grid) => grid.axes.iter().map(|axis| axis.name.as_str()).collect(),
+            Source::Parts(_) => vec!["name"],
+            Source::Each(_) | Source::Gather(_) | Source::ByName(_) => vec![],
+        };
+        std::iter::once("index").chain(own).collect()
+    }
+}
+
+fn check_name(name: &str) -> Result<(), ManifestError> {
+    let good = !name.is_empty()
+        && name.len() <= NAME_BYTES_MAX
+        && is_clean_path(name)
+        && !name.contains(['/', '{', '}']);
+    if good { Ok(()) } else { Err(ManifestError::Name { name: name.chars().take(80).collect() }) }
+}
+
+fn within(what: &str, value: u64, low: u64, high: u64) -> Result<(), ManifestError> {
+    if (low..=high).contains(&value) {
+        return Ok(());
+    }
+    Err(ManifestError::OutOfRange {
+        what: what.to_owned(),
+        value,
+        allowed: format!("{low} to {high}"),
+    })
+}
