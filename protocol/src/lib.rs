@@ -20,6 +20,7 @@ mod step;
 mod template;
 mod tree;
 mod unit;
+mod wire;
 
 pub use announce::{Announcement, Claim};
 pub use blob::{Subtrees, chunk_count, chunk_len};
@@ -42,3 +43,4 @@ pub use step::{
 };
 pub use tree::{Entry, Tree, TreeError};
 pub use unit::{Input, InputSource, SEMANTICS, Unit, UnitLimits};
+pub use wire::{Heads, Hello, Message, MessageError};

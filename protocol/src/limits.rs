@@ -77,3 +77,10 @@ pub const CLAIM_MS_MAX: u64 = 24 * 3600 * 1000;
 pub const LOG_STEPS_MAX: u64 = 1 << 20;
 /// Authors of one job whose logs are kept.
 pub const AUTHORS_MAX: usize = 1 << 14;
+
+/// Jobs in one list of known or wanted jobs.
+pub const JOBS_LISTED_MAX: usize = 4096;
+/// Steps in one message.
+pub const STEPS_SENT_MAX: usize = 512;
+/// Logs in one message of heads.
+pub const HEADS_MAX: usize = 8192;

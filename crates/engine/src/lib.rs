@@ -1,1 +1,18 @@
-//! engine
+//! The mind of a node: it decides over time, and touches nothing.
+//!
+//! The shell calls [`Engine::handle`] with what happened and then [`Engine::poll`] until it is empty,
+//! carrying out the effects in order. An effect that expects an answer has an id, and its event brings
+//! that id back. A record is answered by [`Event::Recorded`] once it is on disk, and only then does
+//! the engine send what depends on it.
+
+mod config;
+mod effect;
+mod engine;
+mod event;
+mod view;
+
+pub use config::Config;
+pub use effect::{Effect, Judgement, PackWant, Record, Want};
+pub use engine::Engine;
+pub use event::{Event, FetchId, FetchLoss, Got, PackId, ProbeId, Receipt, RecordId, RunId, Time};
+pub use view::{BatchResult, JobState, JobView, StageView, Stuck};
