@@ -1,0 +1,226 @@
+//! A draft: a manifest before its submitter's node has signed, dated and salted it.
+
+use protocol::{
+    Axis, Gather, Grid, Hash, Input, InputSource, Manifest, PROTOCOL, Parts, PeerId, Policy, Range,
+    SEMANTICS, Source, Stage, Stdin, UnitLimits,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::api::Blob;
+
+/// Everything of a [`Manifest`] but submitter, nonce and creation; the body of `POST /api/v1/jobs`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Draft {
+    pub name: String,
+    #[serde(default)]
+    pub description: String,
+    /// How long after its creation peers may forget the job, in milliseconds.
+    pub expires_after_ms: u64,
+    /// 0 to 9, higher first among one submitter's jobs.
+    #[serde(default = "default_priority")]
+    pub priority: u8,
+    #[serde(default)]
+    pub policy: DraftPolicy,
+    pub stages: Vec<DraftStage>,
+}
+
+/// How much checking is wanted; the defaults are those of [`Policy::standard`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DraftPolicy {
+    pub quorum: u8,
+    pub lead: u8,
+    /// The share of units that each worker audits, in parts per million.
+    pub audit_ppm: u32,
+    pub loss_div: u32,
+    pub economy: bool,
+    pub level: u8,
+    /// Empty means the submitter.
+    pub anchors: Vec<PeerId>,
+}
+
+/// One stage of a draft.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DraftStage {
+    pub name: String,
+    pub source: DraftSource,
+    pub module: Blob,
+    #[serde(default)]
+    pub args: Vec<String>,
+    #[serde(default)]
+    pub env: Vec<(String, String)>,
+    #[serde(default)]
+    pub stdin: DraftStdin,
+    #[serde(default)]
+    pub inputs: Vec<DraftInput>,
+    #[serde(default)]
+    pub limits: DraftLimits,
+    /// Units per batch.
+    pub batch: u32,
+}
+
+/// How the units of a stage arise: `{"range": {"from": 0, "to": 64, "block": 1}}` and so on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum DraftSource {
+    Range {
+        from: u64,
+        to: u64,
+        #[serde(default = "one")]
+        block: u64,
+    },
+    /// Axes and their values, the last one varying fastest.
+    Grid { axes: Vec<DraftAxis> },
+    /// `count` entries of a flat tree.
+    Parts { tree: Blob, count: u64 },
+    /// All outcomes of an earlier stage, by its number.
+    Gather { stage: u16 },
+}
+
+/// One axis of a grid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DraftAxis {
+    pub name: String,
+    pub values: Vec<String>,
+}
+
+/// What units read on standard input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DraftStdin {
+    #[default]
+    Nothing,
+    Blob(Blob),
+    /// The unit's part.
+    Part,
+}
+
+/// A blob or a tree mounted for every unit at `/in/<path>`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DraftInput {
+    pub path: String,
+    pub blob: Blob,
+    /// Whether `blob` is the encoding of a tree.
+    #[serde(default)]
+    pub is_tree: bool,
+}
+
+/// What a unit may use; the defaults are those of [`UnitLimits`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DraftLimits {
+    pub cpu_ms: u64,
+    pub memory_bytes: u64,
+    pub output_bytes: u64,
+    pub files: u32,
+    pub fuel: Option<u64>,
+}
+
+impl Draft {
+    /// The manifest that `submitter` publishes at `created_ms` (milliseconds since 1970).
+    ///
+    /// It is not checked yet: [`Manifest::check`].
+    pub fn into_manifest(self, submitter: PeerId, created_ms: u64, nonce: Hash) -> Manifest {
+        Manifest {
+            protocol: PROTOCOL,
+            semantics: SEMANTICS,
+            name: self.name,
+            description: self.description,
+            submitter,
+            created_ms,
+            expires_ms: created_ms.saturating_add(self.expires_after_ms),
+            nonce,
+            stages: self.stages.into_iter().map(DraftStage::into_stage).collect(),
+            policy: self.policy.into_policy(submitter),
+            priority: self.priority,
+        }
+    }
+}
+
+impl Default for DraftPolicy {
+    fn default() -> Self {
+        let Policy { quorum, lead, audit_ppm, loss_div, economy, level, anchors: _ } =
+            Policy::standard(PeerId::new([0; 32]));
+        Self { quorum, lead, audit_ppm, loss_div, economy, level, anchors: Vec::new() }
+    }
+}
+
+impl DraftPolicy {
+    fn into_policy(self, submitter: PeerId) -> Policy {
+        let Self { quorum, lead, audit_ppm, loss_div, economy, level, mut anchors } = self;
+        if anchors.is_empty() {
+            anchors.push(submitter);
+        }
+        Policy { quorum, lead, audit_ppm, loss_div, economy, level, anchors }
+    }
+}
+
+impl DraftStage {
+    fn into_stage(self) -> Stage {
+        Stage {
+            name: self.name,
+            source: self.source.into_source(),
+            module: self.module.into(),
+            args: self.args,
+            env: self.env,
+            stdin: match self.stdin {
+                DraftStdin::Nothing => Stdin::Nothing,
+                DraftStdin::Blob(blob) => Stdin::Blob(blob.into()),
+                DraftStdin::Part => Stdin::Part,
+            },
+            inputs: self.inputs.into_iter().map(DraftInput::into_input).collect(),
+            limits: self.limits.into(),
+            batch: self.batch,
+        }
+    }
+}
+
+impl DraftSource {
+    fn into_source(self) -> Source {
+        match self {
+            Self::Range { from, to, block } => Source::Range(Range { from, to, block }),
+            Self::Grid { axes } => Source::Grid(Grid {
+                axes: axes
+                    .into_iter()
+                    .map(|DraftAxis { name, values }| Axis { name, values })
+                    .collect(),
+            }),
+            Self::Parts { tree, count } => Source::Parts(Parts { tree: tree.into(), count }),
+            Self::Gather { stage } => Source::Gather(Gather { stage, fan_in: None }),
+        }
+    }
+}
+
+impl DraftInput {
+    fn into_input(self) -> Input {
+        let blob = self.blob.into();
+        let source = if self.is_tree { InputSource::Tree(blob) } else { InputSource::Blob(blob) };
+        Input { path: self.path, source }
+    }
+}
+
+impl Default for DraftLimits {
+    fn default() -> Self {
+        let UnitLimits { cpu_ms, memory_bytes, output_bytes, files, fuel } = UnitLimits::default();
+        Self { cpu_ms, memory_bytes, output_bytes, files, fuel }
+    }
+}
+
+impl From<DraftLimits> for UnitLimits {
+    fn from(limits: DraftLimits) -> Self {
+        let DraftLimits { cpu_ms, memory_bytes, output_bytes, files, fuel } = limits;
+        Self { cpu_ms, memory_bytes, output_bytes, files, fuel }
+    }
+}
+
+pub(crate) const fn default_priority() -> u8 {
+    5
+}
+
+const fn one() -> u64 {
+    1
+}
