@@ -1,0 +1,125 @@
+//! The queue before the writer: what gathers in it while a commit runs is the next commit.
+
+use std::fmt;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
+
+use crate::{Batch, StoreError};
+
+/// Memory that may wait for the writer; who brings more waits outside.
+const QUEUE_BYTES_MAX: usize = 64 << 20;
+/// Lazy bytes that are written even if nobody waits for them.
+const LAZY_BYTES_MAX: usize = 1 << 20;
+/// How long lazy writes may stay in memory.
+const LAZY_MAX: Duration = Duration::from_secs(1);
+
+/// Told the end of its batch, once.
+pub(crate) type OnDurable = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
+/// A batch on its way; without `done` nobody waits for it.
+pub(crate) struct Request {
+    pub(crate) batch: Batch,
+    pub(crate) done: Option<OnDurable>,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request").field("batch", &self.batch).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    filled: Condvar,
+    drained: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: Vec<Request>,
+    bytes: usize,
+    urgent: bool,
+    /// When the first lazy request came.
+    lazy_since: Option<Instant>,
+    closed: bool,
+    writer: Option<ThreadId>,
+}
+
+impl Queue {
+    /// Adds a request, waiting while too much waits already; returns it if the queue is closed.
+    pub(crate) fn push(&self, request: Request) -> Result<(), Request> {
+        let weight = request.batch.weight();
+        let mut state = self.lock();
+        // The writer itself, in a callback, must not wait for the writer.
+        let is_writer = state.writer == Some(thread::current().id());
+        while !is_writer
+            && !state.closed
+            && state.bytes != 0
+            && QUEUE_BYTES_MAX < state.bytes + weight
+        {
+            state = self.drained.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.closed {
+            return Err(request);
+        }
+        state.bytes += weight;
+        if request.done.is_some() {
+            state.urgent = true;
+        } else {
+            state.lazy_since.get_or_insert_with(Instant::now);
+        }
+        state.waiting.push(request);
+        self.filled.notify_one();
+        Ok(())
+    }
+
+    /// Everything that waits, once somebody waits for it or it has waited long enough; `None` once
+    /// the queue is closed and empty.
+    pub(crate) fn take(&self) -> Option<Vec<Request>> {
+        let mut state = self.lock();
+        state.writer = Some(thread::current().id());
+        loop {
+            let waited = state.lazy_since.map(|since| since.elapsed());
+            let due = state.urgent
+                || LAZY_BYTES_MAX < state.bytes
+                || waited.is_some_and(|waited| LAZY_MAX <= waited);
+            if due || (state.closed && !state.waiting.is_empty()) {
+                break;
+            }
+            if state.closed {
+                return None;
+            }
+            state = match waited {
+                Some(waited) => {
+                    let rest = LAZY_MAX.saturating_sub(waited);
+                    let woken = self.filled.wait_timeout(state, rest);
+                    woken.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self.filled.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+        state.bytes = 0;
+        state.urgent = false;
+        state.lazy_since = None;
+        self.drained.notify_all();
+        Some(std::mem::take(&mut state.waiting))
+    }
+
+    /// Nothing comes in any more; what waits is still taken.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.filled.notify_all();
+        self.drained.notify_all();
+    }
+
+    /// Whether this is the writer's thread, which must not wait for itself.
+    pub(crate) fn is_writer(&self) -> bool {
+        self.lock().writer == Some(thread::current().id())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
