@@ -9,6 +9,7 @@ mod blob;
 mod cbor;
 mod derive;
 mod id;
+mod ledger;
 mod manifest;
 mod merkle;
 mod outcome;
@@ -27,6 +28,9 @@ pub use blob::{Subtrees, chunk_count, chunk_len};
 pub use cbor::{DecodeError, decode, encode};
 pub use derive::{Gathered, PART_PATH, Plan, outcome_folder};
 pub use id::{BlobId, Hash, JobId, NetworkId, ParseIdError, PeerId, StepId, UnitId, hash};
+pub use ledger::{
+    BatchVerdict, Book, Cast, Conviction, Inserted, Ledger, Refusal, Standing, UnitVerdict, Verdict,
+};
 pub use manifest::{
     Axis, ByName, Each, Gather, Grid, Manifest, ManifestError, PROTOCOL, Parts, Policy, Range,
     Source, Stage, Stdin,
@@ -43,4 +47,4 @@ pub use step::{
 };
 pub use tree::{Entry, Tree, TreeError};
 pub use unit::{Input, InputSource, SEMANTICS, Unit, UnitLimits};
-pub use wire::{Heads, Hello, Message, MessageError};
+pub use wire::{Fork, Heads, Hello, Message, MessageError};

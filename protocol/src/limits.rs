@@ -84,3 +84,5 @@ pub const JOBS_LISTED_MAX: usize = 4096;
 pub const STEPS_SENT_MAX: usize = 512;
 /// Logs in one message of heads.
 pub const HEADS_MAX: usize = 8192;
+/// Steps of one log that are kept although earlier ones are missing.
+pub const LOG_GAP_MAX: u64 = 1024;

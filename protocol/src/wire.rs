@@ -5,8 +5,8 @@ use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 use crate::limits::{HEADS_MAX, JOBS_LISTED_MAX, MESSAGE_BYTES_MAX, STEPS_SENT_MAX};
 use crate::{
-    Announcement, Claim, DecodeError, Envelope, Head, JobId, NetworkId, Signed, Step, StepError,
-    VerifyError, decode, encode,
+    Announcement, Claim, DecodeError, Envelope, Head, JobId, NetworkId, PeerId, Signed, Step,
+    StepError, VerifyError, decode, encode,
 };
 
 /// A message whose statements were all checked.
@@ -47,9 +47,16 @@ pub struct Heads {
     pub job: JobId,
     pub heads: Vec<Head>,
     /// Authors that the sender knows to have forked their log.
-    pub forked: Vec<crate::PeerId>,
+    pub forked: Vec<Fork>,
     /// Whether the receiver should answer with its own heads if it lacks something.
     pub answer: bool,
+}
+
+/// Where an author contradicts itself: the lowest step number known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Fork {
+    pub author: PeerId,
+    pub at: u64,
 }
 
 /// Why a message was turned away; each is a fault of whoever sent it.

@@ -1,0 +1,117 @@
+//! One author's log: a hash chain, cut where its author forked it.
+
+use std::collections::BTreeMap;
+
+use crate::limits::LOG_GAP_MAX;
+use crate::{Head, PeerId, Signed, Step, StepId};
+
+/// What became of a step that was offered to a ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inserted {
+    /// It is in, and so may be others that waited for it.
+    New,
+    /// It was there already, or lies behind the cut of a forked log.
+    Known,
+    /// Its predecessors are missing: too far ahead to be kept.
+    TooFarAhead,
+    /// It shows that its author forked the log.
+    Fork,
+}
+
+/// The steps of one author, by number.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Log {
+    steps: BTreeMap<u64, Signed<Step>>,
+    /// The lowest number at which the author contradicts itself, and the other step with it.
+    fork: Option<(u64, Signed<Step>)>,
+    /// How many steps have been read into the books.
+    pub(super) applied: u64,
+}
+
+impl Log {
+    pub(super) fn insert(&mut self, step: Signed<Step>) -> Inserted {
+        let seq = step.value().seq;
+        if self.fork.as_ref().is_some_and(|(at, _)| *at <= seq) {
+            return Inserted::Known;
+        }
+        if self.applied + LOG_GAP_MAX < seq {
+            return Inserted::TooFarAhead;
+        }
+        match self.steps.get(&seq) {
+            Some(known) if known.id() == step.id() => return Inserted::Known,
+            Some(_) => return self.cut(seq, step),
+            None => {}
+        }
+        let breaks =
+            |before: &Signed<Step>, after: &Signed<Step>| after.value().prev != before.id();
+        let before = seq.checked_sub(1).and_then(|n| self.steps.get(&n));
+        if before.is_some_and(|before| breaks(before, &step)) {
+            return self.cut(seq, step);
+        }
+        if let Some(after) =
+            self.steps.get(&(seq + 1)).filter(|after| breaks(&step, after)).cloned()
+        {
+            self.steps.insert(seq, step);
+            return self.cut(seq + 1, after);
+        }
+        self.steps.insert(seq, step);
+        Inserted::New
+    }
+
+    /// The next step to read into the books, if it is there.
+    pub(super) fn next(&self) -> Option<&Signed<Step>> {
+        self.steps.get(&self.applied)
+    }
+
+    /// Where the author contradicts itself, if it does.
+    pub(super) fn forked_at(&self) -> Option<u64> {
+        self.fork.as_ref().map(|(at, _)| *at)
+    }
+
+    /// The steps without a gap, from the first.
+    pub(super) fn chain(&self) -> impl Iterator<Item = &Signed<Step>> {
+        (0..).map_while(|seq| self.steps.get(&seq))
+    }
+
+    pub(super) fn head(&self, author: PeerId) -> Head {
+        let (next, last) =
+            self.chain().last().map_or((0, StepId::new([0; 32])), |s| (s.value().seq + 1, s.id()));
+        Head { author, next, last }
+    }
+
+    pub(super) fn at(&self, seq: u64) -> Option<&Signed<Step>> {
+        self.steps.get(&seq)
+    }
+
+    /// What somebody with the first `next` steps lacks.
+    pub(super) fn after(&self, next: u64) -> impl Iterator<Item = &Signed<Step>> {
+        self.steps.range(next..).map(|(_, step)| step)
+    }
+
+    /// The two steps that show the fork.
+    pub(super) fn evidence(&self) -> impl Iterator<Item = &Signed<Step>> {
+        self.fork.iter().flat_map(|(at, other)| {
+            let first =
+                self.steps.get(at).or_else(|| at.checked_sub(1).and_then(|n| self.steps.get(&n)));
+            first.into_iter().chain(std::iter::once(other))
+        })
+    }
+
+    /// Keeps nothing behind the fork but what shows it.
+    fn cut(&mut self, seq: u64, other: Signed<Step>) -> Inserted {
+        self.steps.retain(|at, _| *at <= seq);
+        self.fork = Some((seq, other));
+        Inserted::Fork
+    }
+
+    /// Notes that the step about to be read contradicts an earlier one of the same log.
+    pub(super) fn contradict(&mut self, step: Signed<Step>) {
+        let seq = step.value().seq;
+        self.cut(seq, step);
+    }
+
+    /// Where reading stops: the steps from the fork on are void.
+    pub(super) fn end(&self) -> u64 {
+        self.forked_at().unwrap_or(u64::MAX)
+    }
+}

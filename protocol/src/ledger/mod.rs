@@ -1,0 +1,17 @@
+//! The ledger of a job: every participant's log, and the verdict that follows from them.
+//!
+//! Merging is set union; the verdict is a pure function of the manifest and the set of steps. The
+//! rules are DESIGN §5's; `docs/PROTOCOL.md` states them for a second implementer.
+
+mod book;
+mod contest;
+mod fold;
+mod front;
+mod log;
+mod peel;
+mod verdict;
+
+pub use book::{Book, Cast};
+pub use front::{Ledger, Refusal};
+pub use log::Inserted;
+pub use verdict::{BatchVerdict, Conviction, Standing, UnitVerdict, Verdict};

@@ -1,0 +1,103 @@
+//! What the network believes about a job: the same for everybody who has the same steps.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{Gathered, Hash, PeerId};
+
+/// The verdict on a whole job.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    pub(super) stages: Vec<Vec<BatchVerdict>>,
+    pub(super) gathered: Vec<Option<Gathered>>,
+    /// Units whose outcome is in question, as (stage, unit).
+    pub contested: BTreeSet<(u16, u64)>,
+    /// Units whose contest was decided by ballots.
+    pub decided: BTreeSet<(u16, u64)>,
+    /// Who provably stated something wrong.
+    pub convicted: BTreeMap<PeerId, Conviction>,
+    /// Who said two different things where only one may be said.
+    pub equivocators: BTreeSet<PeerId>,
+}
+
+/// Why a peer's votes count no more in this job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conviction {
+    /// Decided units on which it stated another outcome, as (stage, unit).
+    pub units: BTreeSet<(u16, u64)>,
+    /// Whether others stated the very same wrong outcome, which chance cannot do.
+    pub colluded: bool,
+}
+
+/// The verdict on one batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BatchVerdict {
+    pub standing: Standing,
+    /// Units for which the standing root is not the whole story.
+    pub units: BTreeMap<u64, UnitVerdict>,
+    /// Certified roots in conflict whose leaves somebody should post.
+    pub leaves_wanted: Vec<Hash>,
+    /// Units to decide before others: one for each pair of roots in conflict.
+    pub decide_first: BTreeSet<u64>,
+    /// The root over the units' outcomes as they stand; `None` while one of them has none.
+    pub effective: Option<Hash>,
+}
+
+/// What stands for a batch as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing yet.
+    #[default]
+    Open,
+    /// Executed by the submitter alone: an outcome, and not a verified one.
+    SelfExecuted { root: Hash, by: PeerId },
+    /// A quorum of joined votes.
+    Quorum { root: Hash, voters: BTreeSet<PeerId> },
+}
+
+/// The verdict on one unit beside its batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnitVerdict {
+    /// Accepted by ballots, where its batch has no quorum.
+    Accepted(Hash),
+    /// In question; it keeps its outcome, if it has one, until decided.
+    Contested,
+    /// Decided by ballots.
+    Decided(Hash),
+}
+
+impl Verdict {
+    pub fn batch(&self, stage: u16, batch: u32) -> &BatchVerdict {
+        &self.stages[usize::from(stage)][batch as usize]
+    }
+
+    pub fn batches(&self, stage: u16) -> &[BatchVerdict] {
+        &self.stages[usize::from(stage)]
+    }
+
+    /// What a stage that reads another one derives its units from, once all of that has outcomes.
+    pub fn gathered(&self, stage: u16) -> Option<Gathered> {
+        self.gathered[usize::from(stage)]
+    }
+
+    /// Whether a peer's further work on this job would count.
+    pub fn is_faulty(&self, peer: PeerId) -> bool {
+        self.convicted.contains_key(&peer) || self.equivocators.contains(&peer)
+    }
+}
+
+impl BatchVerdict {
+    /// Whether every unit has an outcome and none is in question.
+    pub fn is_settled(&self) -> bool {
+        self.effective.is_some() && !self.is_contested()
+    }
+
+    pub fn is_contested(&self) -> bool {
+        !self.leaves_wanted.is_empty()
+            || self.units.values().any(|unit| *unit == UnitVerdict::Contested)
+    }
+
+    /// Whether independent peers stand behind every outcome.
+    pub fn is_verified(&self) -> bool {
+        self.is_settled() && !matches!(self.standing, Standing::SelfExecuted { .. })
+    }
+}
