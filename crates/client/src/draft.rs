@@ -160,6 +160,11 @@ impl DraftPolicy {
 }
 
 impl DraftStage {
+    /// How many units the stage has.
+    pub fn unit_count(&self) -> u64 {
+        self.clone().into_stage().unit_count()
+    }
+
     fn into_stage(self) -> Stage {
         Stage {
             name: self.name,

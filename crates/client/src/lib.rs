@@ -3,7 +3,13 @@
 pub mod api;
 
 mod draft;
+mod jobfile;
+mod prepare;
+mod quantity;
 
 pub use draft::{
     Draft, DraftAxis, DraftInput, DraftLimits, DraftPolicy, DraftSource, DraftStage, DraftStdin,
 };
+pub use jobfile::{Cut, JobFile, JobFileError, SourceSpec, StageSpec, StdinSpec};
+pub use prepare::{BlobSource, PrepareError, Prepared, Warning, check, default_batch, prepare};
+pub use quantity::{QuantityError, parse_bytes, parse_duration_ms, show_bytes, show_duration_ms};

@@ -1,0 +1,13 @@
+//! Job files: what a researcher writes, read strictly.
+
+mod error;
+mod model;
+mod read;
+mod section;
+mod source;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::JobFileError;
+pub use model::{Cut, JobFile, SourceSpec, StageSpec, StdinSpec};

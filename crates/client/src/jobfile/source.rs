@@ -1,0 +1,111 @@
+//! The source of a stage's units: exactly one of `range`, `grid`, `parts` and `gather`.
+
+use super::read::path;
+use super::section::{Fault, Item, Section};
+use super::{Cut, SourceSpec};
+use crate::{DraftAxis, parse_bytes};
+
+const SOURCES: [&str; 4] = ["range", "grid", "parts", "gather"];
+const LATER: [&str; 2] = ["each", "by_name"];
+const EXAMPLES: &str = "give one of `range = { from = 0, to = 64 }`, `grid = { x = [1, 2] }`, \
+                        `parts = { path = \"lines.txt\", by = \"lines\", size = 100 }` and \
+                        `gather = \"stage\"`";
+
+pub(super) fn read(stage: &Section<'_>) -> Result<SourceSpec, Fault> {
+    if let Some(item) = LATER.iter().find_map(|key| stage.get(key)) {
+        return item.refuse("is not in this version", EXAMPLES);
+    }
+    let given: Vec<(&str, Item<'_>)> =
+        SOURCES.iter().filter_map(|key| Some((*key, stage.get(key)?))).collect();
+    let [(key, item)] = given.as_slice() else {
+        let keys: Vec<&str> = given.iter().map(|(key, _)| *key).collect();
+        let why = match keys.as_slice() {
+            [] => format!("{} does not say how its units arise", stage.name()),
+            several => format!(
+                "{} has {} where one source is allowed",
+                stage.name(),
+                several.join(" and ")
+            ),
+        };
+        return Err(Fault::new(stage.at(), why, EXAMPLES));
+    };
+    match *key {
+        "range" => range(item),
+        "grid" => grid(item),
+        "parts" => parts(item),
+        _ => Ok(SourceSpec::Gather { stage: item.string()?.to_owned() }),
+    }
+}
+
+fn range(item: &Item<'_>) -> Result<SourceSpec, Fault> {
+    let range = item.section("a range", &["from", "to", "block"])?;
+    let from = match range.get("from") {
+        Some(from) => from.integer(0, i64::MAX as u64)?,
+        None => 0,
+    };
+    let to = range.need("to", "`to = …`, the first integer that is not in the range")?;
+    let to_value = to.integer(0, i64::MAX as u64)?;
+    if to_value <= from {
+        return to.refuse(
+            format!("is {to_value}, so that the range from {from} is empty"),
+            "`to` is the first integer that is not in the range",
+        );
+    }
+    let block = match range.get("block") {
+        Some(block) => block.integer(1, i64::MAX as u64)?,
+        None => 1,
+    };
+    Ok(SourceSpec::Range { from, to: to_value, block })
+}
+
+fn grid(item: &Item<'_>) -> Result<SourceSpec, Fault> {
+    let mut axes = Vec::new();
+    for (name, values) in item.entries()? {
+        let list = values.list()?;
+        if list.is_empty() {
+            return values.refuse("has no values", "give at least one value to every axis");
+        }
+        let values = list.iter().map(Item::text).collect::<Result<_, _>>()?;
+        axes.push(DraftAxis { name: name.to_owned(), values });
+    }
+    if axes.is_empty() {
+        return item.refuse("has no axes", "give names and lists: `grid = { x = [1, 2] }`");
+    }
+    Ok(SourceSpec::Grid { axes })
+}
+
+fn parts(item: &Item<'_>) -> Result<SourceSpec, Fault> {
+    let parts = item.section("`parts`", &["path", "by", "size"])?;
+    let path = path(&parts.need("path", "`path = \"…\"`, relative to the job file")?)?;
+    let by = parts.need("by", "`by = \"lines\"`, `\"bytes\"` or `\"file\"`")?;
+    let size = || parts.need("size", "`size = …`: how many lines or bytes make one part");
+    let cut = match by.string()? {
+        "lines" => Cut::Lines(size()?.integer(1, i64::MAX as u64)?),
+        "bytes" => Cut::Bytes(size_of_part(&size()?)?),
+        "file" => match parts.get("size") {
+            Some(size) => {
+                return size
+                    .refuse("has no meaning by file", "each file is one part; leave it out");
+            }
+            None => Cut::File,
+        },
+        other => {
+            let other: String = other.chars().take(40).collect();
+            return by.refuse(
+                format!("is `{other}`"),
+                "known are \"lines\" and \"bytes\" of a file, and \"file\" of a folder",
+            );
+        }
+    };
+    Ok(SourceSpec::Parts { path, cut })
+}
+
+/// Bytes as a number or as `1MiB`.
+fn size_of_part(item: &Item<'_>) -> Result<u64, Fault> {
+    let Ok(text) = item.string() else { return item.integer(1, i64::MAX as u64) };
+    match parse_bytes(text) {
+        Ok(bytes) if 0 < bytes => Ok(bytes),
+        Ok(_) => item.refuse("is zero", "a part has at least one byte"),
+        Err(error) => item.refuse("is not a size", error.to_string()),
+    }
+}

@@ -1,0 +1,176 @@
+use std::path::{Path, PathBuf};
+
+use super::{Cut, JobFile, SourceSpec, StdinSpec};
+use crate::{DraftAxis, DraftLimits};
+
+const FULL: &str = r#"
+name = "fractal"
+description = "a picture"
+priority = 7
+expires = "2d"
+[verify]
+quorum = 3
+audit = 0.25
+[[stage]]
+name = "tiles"
+module = "tile.wasm"
+range = { from = 0, to = 64, block = 2 }
+args = ["{index}", 8]
+env = { Z = "1", A = 2.50 }
+stdin = "in.txt"
+batch = 16
+[stage.files]
+"z/genome.fa" = "data/lambda.fa"
+"a" = "data"
+[stage.limits]
+cpu = "30s"
+memory = "64MiB"
+output = "4MiB"
+files = 16
+fuel = 1000000
+[[stage]]
+name = "all"
+module = "all.wasm"
+gather = "tiles"
+"#;
+
+fn parse(text: &str) -> Result<JobFile, (String, String)> {
+    JobFile::parse(Path::new("dir/job.toml"), text)
+        .map_err(|error| (error.to_string(), error.hint().unwrap_or_default().to_owned()))
+}
+
+/// A job of one stage with these lines.
+fn stage(lines: &str) -> Result<JobFile, (String, String)> {
+    parse(&format!("name = \"x\"\n[[stage]]\nname = \"s\"\nmodule = \"m.wasm\"\n{lines}\n"))
+}
+
+#[track_caller]
+fn refused(text: &str, error: &str, hint: &str) {
+    let (got_error, got_hint) = parse(text).expect_err("it should be refused");
+    assert!(got_error.contains(error), "{got_error}");
+    assert!(got_hint.contains(hint), "{got_hint}");
+}
+
+#[test]
+fn every_key_is_read() {
+    let job = parse(FULL).unwrap();
+    assert_eq!(
+        (job.name.as_str(), job.priority, job.expires_after_ms),
+        ("fractal", 7, 172_800_000)
+    );
+    assert_eq!((job.policy.quorum, job.policy.lead, job.policy.audit_ppm), (3, 6, 250_000));
+    assert_eq!(job.folder, PathBuf::from("dir"));
+    let tiles = &job.stages[0];
+    assert_eq!(tiles.source, SourceSpec::Range { from: 0, to: 64, block: 2 });
+    assert_eq!(tiles.args, ["{index}", "8"]);
+    assert_eq!(tiles.env, [("Z".into(), "1".into()), ("A".into(), "2.50".into())]);
+    assert_eq!(tiles.stdin, StdinSpec::File("in.txt".into()));
+    assert_eq!(tiles.batch, Some(16));
+    assert_eq!(
+        tiles.files,
+        [("z/genome.fa".into(), "data/lambda.fa".into()), ("a".into(), "data".into())]
+    );
+    let limits = DraftLimits {
+        cpu_ms: 30_000,
+        memory_bytes: 64 << 20,
+        output_bytes: 4 << 20,
+        files: 16,
+        fuel: Some(1_000_000),
+    };
+    assert_eq!(tiles.limits, limits);
+    assert_eq!(job.stages[1].source, SourceSpec::Gather { stage: "tiles".into() });
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let job = stage("range = { to = 3 }").unwrap();
+    assert_eq!((job.priority, job.expires_after_ms), (5, 604_800_000));
+    assert_eq!(job.policy, crate::DraftPolicy::default());
+    assert_eq!(job.stages[0].limits, DraftLimits::default());
+    assert_eq!(job.stages[0].source, SourceSpec::Range { from: 0, to: 3, block: 1 });
+    assert_eq!((job.stages[0].batch, &job.stages[0].stdin), (None, &StdinSpec::Nothing));
+}
+
+#[test]
+fn the_axes_of_a_grid_keep_the_order_and_spelling_they_are_written_in() {
+    let axes = |job: JobFile| match job.stages.into_iter().next().unwrap().source {
+        SourceSpec::Grid { axes } => axes,
+        other => panic!("{other:?}"),
+    };
+    let axis = |name: &str, values: &[&str]| DraftAxis {
+        name: name.to_owned(),
+        values: values.iter().map(|&v| v.to_owned()).collect(),
+    };
+    let want =
+        [axis("strike", &["80", "90"]), axis("b", &["0.10", "1e-3"]), axis("a", &["x", "true"])];
+    let inline = "grid = { strike = [80, 90], b = [0.10, 1e-3], a = [\"x\", true] }";
+    assert_eq!(axes(stage(inline).unwrap()), want);
+    let table = "[stage.grid]\nstrike = [80, 90]\nb = [0.10, 1e-3]\na = [\"x\", true]";
+    assert_eq!(axes(stage(table).unwrap()), want);
+}
+
+#[test]
+fn parts_say_how_they_are_cut() {
+    let cut = |by: &str| match stage(&format!("parts = {{ path = \"x\", {by} }}"))?.stages[0].source
+    {
+        SourceSpec::Parts { cut, .. } => Ok(cut),
+        ref other => panic!("{other:?}"),
+    };
+    assert_eq!(cut("by = \"lines\", size = 100"), Ok(Cut::Lines(100)));
+    assert_eq!(cut("by = \"bytes\", size = \"1MiB\""), Ok(Cut::Bytes(1 << 20)));
+    assert_eq!(cut("by = \"bytes\", size = 7"), Ok(Cut::Bytes(7)));
+    assert_eq!(cut("by = \"file\""), Ok(Cut::File));
+    assert!(cut("by = \"lines\"").is_err_and(|(why, _)| why.contains("`parts` lacks `size`")));
+    assert!(cut("by = \"words\", size = 1").is_err_and(|(_, hint)| hint.contains("\"lines\"")));
+    assert!(cut("by = \"file\", size = 1").is_err());
+    assert!(cut("by = \"bytes\", size = \"0B\"").is_err());
+    assert!(cut("by = \"lines\", size = 0").is_err());
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_line_and_the_known_ones() {
+    refused(
+        "name = \"x\"\npriorty = 3\n",
+        "dir/job.toml:2: the job has an unknown key `priorty`",
+        "did you mean `priority`? known are name, description",
+    );
+    refused("name = \"x\"\nfoo = 3\n", ":2:", "known are name");
+    let typo = FULL.replace("memory =", "memroy =");
+    refused(&typo, ":22: [stage.limits] of stage `tiles` has an unknown key `memroy`", "`memory`");
+    refused(&FULL.replace("module = \"all", "modul = \"all"), ":28: ", "`module`");
+    refused(
+        &FULL.replace("block = 2", "step = 2"),
+        "a range has an unknown key `step`",
+        "from, to, block",
+    );
+}
+
+#[test]
+fn what_is_missing_or_wrong_is_named_with_a_remedy() {
+    refused("", "lacks `stage`", "[[stage]]");
+    refused("name = \"x\"\n[[stage]]\nmodule = \"m\"\n", ":2: a stage lacks `name`", "add");
+    refused("name = 3\n[[stage]]\n", ":2: a stage lacks `name`", "add");
+    refused(&FULL.replace("\"fractal\"", "3"), ":2: `name` is of type integer", "give a string");
+    refused(&FULL.replace("priority = 7", "priority = 10"), ":4: `priority` is 10", "0 to 9");
+    refused(&FULL.replace("priority = 7", "priority = -1"), ":4: `priority` is -1", "0 to 9");
+    refused(&FULL.replace("\"2d\"", "\"2 days\""), ":5: `expires` is not a duration", "`7d`");
+    refused(&FULL.replace("\"64MiB\"", "\"3GiB\""), "`memory` is out of range", "up to 2 GiB");
+    refused(&FULL.replace("quorum = 3", "quorum = 10"), "`quorum` is 10", "1 to 9");
+    refused(&FULL.replace("0.25", "0.75"), "`audit` is out of range", "0 to 0.5");
+    refused(&FULL.replace("quorum = 3", "anchors = [\"me\"]"), "`anchors` has a name", "key show");
+    refused("name = \"x\n", "dir/job.toml:1: ", "");
+    refused(&"#".repeat(300 << 10), "256 KiB", "data belongs into files");
+}
+
+#[test]
+fn a_stage_has_exactly_one_source() {
+    let why = |lines: &str| stage(lines).unwrap_err().0;
+    assert!(why("").contains("stage `s` does not say how its units arise"));
+    assert!(why("range = { to = 1 }\ngather = \"t\"").contains("range and gather"));
+    assert!(why("each = \"t\"").contains("`each` is not in this version"));
+    assert!(why("by_name = \"t\"").contains("`by_name` is not in this version"));
+    assert!(why("range = { from = 5, to = 5 }").contains("is empty"));
+    assert!(why("grid = {}").contains("no axes"));
+    assert!(why("grid = { x = [] }").contains("no values"));
+    assert!(why("grid = { x = [[1]] }").contains("of type array"));
+}

@@ -1,0 +1,23 @@
+//! How many units make a batch when the author does not say.
+
+use std::time::Duration;
+
+use protocol::limits::BATCH_UNITS_MAX;
+
+/// A batch is worth about this much work: more than its votes cost, little enough to do it again.
+const BATCH_WORK: Duration = Duration::from_secs(2);
+
+/// Units per batch for a stage of `units`, of which one takes `measured` where somebody tried.
+///
+/// With a measurement it is two seconds of work, but leaves at least four batches to share; without
+/// one it leaves about sixteen batches. Never more than the protocol allows.
+pub fn default_batch(units: u64, measured: Option<Duration>) -> u32 {
+    let batch = match measured {
+        Some(unit) => {
+            let by_time = BATCH_WORK.as_nanos() / unit.as_nanos().max(1);
+            u64::try_from(by_time).unwrap_or(u64::MAX).min(units.div_ceil(4))
+        }
+        None => units / 16,
+    };
+    u32::try_from(batch).unwrap_or(u32::MAX).clamp(1, BATCH_UNITS_MAX)
+}

@@ -1,0 +1,87 @@
+//! Why a job cannot be prepared: which file, what is wrong with it, and the remedy.
+
+use std::path::{Path, PathBuf};
+
+use protocol::limits::{MODULE_BYTES_MAX, TREE_BYTES_MAX, TREE_ENTRIES_MAX};
+use protocol::{ManifestError, TreeError};
+
+/// Why a job cannot be prepared; the text names the file or key, [`Self::hint`] the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// A file cannot be read.
+    #[error("{}: {source}", path.display())]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    /// A file did not stay as it was while it was read.
+    #[error("{}: it changed while it was being read", path.display())]
+    Changed { path: PathBuf },
+    /// A folder where a file is needed, or the other way round, or neither.
+    #[error("{}: it is not a {wanted}", path.display())]
+    WrongKind { path: PathBuf, wanted: &'static str },
+    /// A file name that cannot be carried to other systems.
+    #[error("{}: its name is not valid UTF-8", path.display())]
+    Name { path: PathBuf },
+    #[error("{}: {why}", path.display())]
+    Module { path: PathBuf, why: &'static str, hint: &'static str },
+    #[error("{}: it makes more than {TREE_ENTRIES_MAX} parts or files", path.display())]
+    TooMany { path: PathBuf },
+    #[error("{}: there is nothing in it", path.display())]
+    Empty { path: PathBuf },
+    #[error("{}: {source}", path.display())]
+    Tree { path: PathBuf, source: TreeError },
+    #[error("{}: the list of its files takes more than {} MiB", path.display(), TREE_BYTES_MAX >> 20)]
+    TreeTooLarge { path: PathBuf },
+    #[error("stage `{stage}` gathers `{wanted}`, which is not an earlier stage")]
+    NoSuchStage { stage: String, wanted: String, earlier: Vec<String> },
+    /// The finished manifest breaks a rule.
+    #[error("{}: {source}", path.display())]
+    Manifest { path: PathBuf, source: ManifestError },
+}
+
+impl PrepareError {
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Unreadable { .. } => {
+                "paths in a job file are relative to the folder that it lies in".into()
+            }
+            Self::Changed { .. } => "submit when nothing writes to it any more".into(),
+            Self::WrongKind { .. } => {
+                "docs/JOBS.md says which key takes a file and which a folder".into()
+            }
+            Self::Name { .. } | Self::Tree { .. } => "rename the file".into(),
+            Self::Module { hint, .. } => (*hint).into(),
+            Self::TooMany { .. } => "make the parts larger, or put several files into one".into(),
+            Self::Empty { .. } => "a stage needs at least one part".into(),
+            Self::TreeTooLarge { .. } => "use shorter names, or put several files into one".into(),
+            Self::NoSuchStage { earlier, .. } if earlier.is_empty() => {
+                "put the stage that is gathered above this one".into()
+            }
+            Self::NoSuchStage { earlier, .. } => {
+                format!("earlier stages are {}", earlier.join(", "))
+            }
+            Self::Manifest { .. } => "docs/JOBS.md has the limits of every key".into(),
+        }
+    }
+
+    pub(super) fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> Self + '_ {
+        |source| Self::Unreadable { path: path.to_owned(), source }
+    }
+
+    pub(super) fn module(path: &Path, bytes: &[u8], size: u64) -> Option<Self> {
+        let refuse = |why, hint| Some(Self::Module { path: path.to_owned(), why, hint });
+        match bytes {
+            _ if MODULE_BYTES_MAX < size => {
+                refuse("a module has at most 32 MiB", "strip it, or mount its data as a file")
+            }
+            [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => None,
+            [0, b'a', b's', b'm', ..] => refuse(
+                "it is a component or of an unknown version, not a core WebAssembly module",
+                "build a command for WASI preview1, such as Rust's target wasm32-wasip1",
+            ),
+            _ => refuse(
+                "it is not a WebAssembly module",
+                "build a command for WASI preview1, such as Rust's target wasm32-wasip1",
+            ),
+        }
+    }
+}

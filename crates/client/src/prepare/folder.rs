@@ -1,0 +1,71 @@
+//! A folder's files as the entries of one tree.
+
+use std::path::{Path, PathBuf};
+
+use protocol::Entry;
+use protocol::limits::TREE_ENTRIES_MAX;
+
+use super::{BlobSource, PrepareError};
+
+/// Folders within folders; a deeper nest is most likely a link to itself.
+const DEPTH_MAX: usize = 32;
+
+/// All files below `folder`, links followed, by their paths relative to it.
+pub(super) fn read_folder(folder: &Path) -> Result<(Vec<Entry>, Vec<BlobSource>), PrepareError> {
+    let mut entries = Vec::new();
+    let mut sources = Vec::new();
+    let mut open = vec![(folder.to_owned(), String::new(), 0)];
+    while let Some((path, prefix, depth)) = open.pop() {
+        for (child, name) in children(&path)? {
+            if entries.len() + open.len() == TREE_ENTRIES_MAX || DEPTH_MAX < depth {
+                return Err(PrepareError::TooMany { path: folder.to_owned() });
+            }
+            let metadata = std::fs::metadata(&child).map_err(PrepareError::unreadable(&child))?;
+            if metadata.is_dir() {
+                open.push((child, format!("{prefix}{name}/"), depth + 1));
+            } else {
+                let source = BlobSource::file(&child)?;
+                let path = format!("{prefix}{name}");
+                entries.push(Entry { path, blob: source.blob(), is_tree: false });
+                sources.push(source);
+            }
+        }
+    }
+    Ok((entries, sources))
+}
+
+/// The files of a folder, each a part; a folder within it is refused.
+pub(super) fn read_flat(folder: &Path) -> Result<(Vec<Entry>, Vec<BlobSource>), PrepareError> {
+    let files = children(folder)?;
+    if files.is_empty() {
+        return Err(PrepareError::Empty { path: folder.to_owned() });
+    }
+    let mut entries = Vec::new();
+    let mut sources = Vec::new();
+    for (path, name) in files {
+        let source = BlobSource::file(&path)?;
+        entries.push(Entry { path: name, blob: source.blob(), is_tree: false });
+        sources.push(source);
+    }
+    Ok((entries, sources))
+}
+
+/// Children by name, in an order that does not hang on the file system.
+fn children(folder: &Path) -> Result<Vec<(PathBuf, String)>, PrepareError> {
+    let metadata = std::fs::metadata(folder).map_err(PrepareError::unreadable(folder))?;
+    if !metadata.is_dir() {
+        return Err(PrepareError::WrongKind { path: folder.to_owned(), wanted: "folder" });
+    }
+    let mut children = Vec::new();
+    for child in std::fs::read_dir(folder).map_err(PrepareError::unreadable(folder))? {
+        let path = child.map_err(PrepareError::unreadable(folder))?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+        let Some(name) = name else { return Err(PrepareError::Name { path }) };
+        if children.len() == TREE_ENTRIES_MAX {
+            return Err(PrepareError::TooMany { path: folder.to_owned() });
+        }
+        children.push((path, name));
+    }
+    children.sort_by(|(_, a), (_, b)| a.cmp(b));
+    Ok(children)
+}

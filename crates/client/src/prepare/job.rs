@@ -1,0 +1,198 @@
+//! Preparing a job: its files are hashed and cut, its stages numbered, its manifest checked.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use protocol::limits::TREE_BYTES_MAX;
+use protocol::{BlobId, Entry, Hash, Manifest, PeerId, Tree};
+
+use super::cut::{Every, cut_file};
+use super::folder::{read_flat, read_folder};
+use super::{BlobSource, PrepareError, default_batch};
+use crate::api::Blob;
+use crate::{
+    Cut, Draft, DraftInput, DraftSource, DraftStage, DraftStdin, JobFile, SourceSpec, StageSpec,
+    StdinSpec,
+};
+
+/// A draft and every blob that it names, each once.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    pub draft: Draft,
+    pub blobs: Vec<BlobSource>,
+    /// Stages whose batch the client chose.
+    pub chosen_batches: Vec<String>,
+}
+
+impl Prepared {
+    /// The manifest as nobody would publish it: for counting and checking.
+    pub fn manifest(&self) -> Manifest {
+        self.draft.clone().into_manifest(PeerId::new([0; 32]), 0, Hash::ZERO)
+    }
+
+    /// Bytes of all blobs together.
+    pub fn bytes(&self) -> u64 {
+        self.blobs.iter().map(|source| source.blob().size).sum()
+    }
+}
+
+/// Reads, hashes and cuts the files that a job names, in pieces and with bounded memory.
+///
+/// # Errors
+/// [`PrepareError`] names the file or rule, and has a remedy.
+pub fn prepare(job: JobFile) -> Result<Prepared, PrepareError> {
+    let mut preparation =
+        Preparation { folder: job.folder, blobs: Vec::new(), known: BTreeSet::new() };
+    let mut stages: Vec<DraftStage> = Vec::new();
+    let mut chosen_batches = Vec::new();
+    for spec in job.stages {
+        let chosen = spec.batch.is_none();
+        let stage = preparation.stage(spec, &stages)?;
+        if chosen {
+            chosen_batches.push(stage.name.clone());
+        }
+        stages.push(stage);
+    }
+    let draft = Draft {
+        name: job.name,
+        description: job.description,
+        expires_after_ms: job.expires_after_ms,
+        priority: job.priority,
+        policy: job.policy,
+        stages,
+    };
+    let prepared = Prepared { draft, blobs: preparation.blobs, chosen_batches };
+    match prepared.manifest().check() {
+        Ok(()) => Ok(prepared),
+        Err(source) => Err(PrepareError::Manifest { path: job.path, source }),
+    }
+}
+
+/// The blobs that were met so far.
+#[derive(Debug)]
+struct Preparation {
+    folder: PathBuf,
+    blobs: Vec<BlobSource>,
+    known: BTreeSet<BlobId>,
+}
+
+impl Preparation {
+    fn stage(
+        &mut self,
+        spec: StageSpec,
+        earlier: &[DraftStage],
+    ) -> Result<DraftStage, PrepareError> {
+        let module = self.module(&spec.module)?;
+        let source = self.source(&spec, earlier)?;
+        let mut inputs = Vec::new();
+        for (mount, path) in spec.files {
+            inputs.push(self.input(mount, &path)?);
+        }
+        let stdin = match spec.stdin {
+            StdinSpec::Nothing => DraftStdin::Nothing,
+            StdinSpec::Part => DraftStdin::Part,
+            StdinSpec::File(path) => DraftStdin::Blob(self.file(&path)?),
+        };
+        let mut stage = DraftStage {
+            name: spec.name,
+            source,
+            module,
+            args: spec.args,
+            env: spec.env,
+            stdin,
+            inputs,
+            limits: spec.limits,
+            batch: spec.batch.unwrap_or(1),
+        };
+        if spec.batch.is_none() {
+            stage.batch = default_batch(stage.unit_count(), None);
+        }
+        Ok(stage)
+    }
+
+    fn source(
+        &mut self,
+        spec: &StageSpec,
+        earlier: &[DraftStage],
+    ) -> Result<DraftSource, PrepareError> {
+        Ok(match &spec.source {
+            &SourceSpec::Range { from, to, block } => DraftSource::Range { from, to, block },
+            SourceSpec::Grid { axes } => DraftSource::Grid { axes: axes.clone() },
+            SourceSpec::Parts { path, cut } => {
+                let path = self.folder.join(path);
+                let (entries, sources) = match *cut {
+                    Cut::Lines(lines) => cut_file(&path, Every::Lines(lines))?,
+                    Cut::Bytes(bytes) => cut_file(&path, Every::Bytes(bytes))?,
+                    Cut::File => read_flat(&path)?,
+                };
+                let count = entries.len() as u64;
+                DraftSource::Parts { tree: self.tree(&path, entries, sources)?, count }
+            }
+            SourceSpec::Gather { stage: wanted } => {
+                match earlier.iter().position(|stage| stage.name == *wanted) {
+                    Some(number) => DraftSource::Gather { stage: number as u16 },
+                    None => {
+                        return Err(PrepareError::NoSuchStage {
+                            stage: spec.name.clone(),
+                            wanted: wanted.clone(),
+                            earlier: earlier.iter().map(|stage| stage.name.clone()).collect(),
+                        });
+                    }
+                }
+            }
+        })
+    }
+
+    fn module(&mut self, path: &Path) -> Result<Blob, PrepareError> {
+        let full = self.folder.join(path);
+        let source = BlobSource::file(&full)?;
+        let mut magic = [0; 8];
+        let read = std::io::Read::read_exact(&mut source.reader()?, &mut magic);
+        let start = if read.is_ok() { &magic[..] } else { &[] };
+        if let Some(error) = PrepareError::module(&full, start, source.blob().size) {
+            return Err(error);
+        }
+        Ok(self.add(source))
+    }
+
+    fn input(&mut self, mount: String, path: &Path) -> Result<DraftInput, PrepareError> {
+        let full = self.folder.join(path);
+        if !full.is_dir() {
+            return Ok(DraftInput { path: mount, blob: self.file(path)?, is_tree: false });
+        }
+        let (entries, sources) = read_folder(&full)?;
+        let mount = if mount == "." { String::new() } else { mount };
+        Ok(DraftInput { path: mount, blob: self.tree(&full, entries, sources)?, is_tree: true })
+    }
+
+    fn file(&mut self, path: &Path) -> Result<Blob, PrepareError> {
+        let source = BlobSource::file(&self.folder.join(path))?;
+        Ok(self.add(source))
+    }
+
+    fn tree(
+        &mut self,
+        path: &Path,
+        entries: Vec<Entry>,
+        sources: Vec<BlobSource>,
+    ) -> Result<Blob, PrepareError> {
+        let tree = Tree::new(entries)
+            .map_err(|source| PrepareError::Tree { path: path.to_owned(), source })?;
+        let bytes = tree.to_bytes();
+        if TREE_BYTES_MAX < bytes.len() {
+            return Err(PrepareError::TreeTooLarge { path: path.to_owned() });
+        }
+        for source in sources {
+            self.add(source);
+        }
+        Ok(self.add(BlobSource::made(bytes)))
+    }
+
+    fn add(&mut self, source: BlobSource) -> Blob {
+        let blob = source.blob();
+        if self.known.insert(blob.id) {
+            self.blobs.push(source);
+        }
+        blob.into()
+    }
+}

@@ -1,0 +1,18 @@
+//! From a job file to a draft and the blobs that it names.
+
+mod batch;
+mod check;
+mod cut;
+mod error;
+mod folder;
+mod job;
+mod source;
+
+#[cfg(test)]
+mod tests;
+
+pub use batch::default_batch;
+pub use check::{Warning, check};
+pub use error::PrepareError;
+pub use job::{Prepared, prepare};
+pub use source::BlobSource;

@@ -1,0 +1,240 @@
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+use std::time::Duration;
+
+use protocol::{BlobRef, Entry, Tree};
+use tempfile::TempDir;
+
+use super::{BlobSource, Prepared, Warning, check, default_batch, prepare};
+use crate::{Draft, DraftSource, DraftStdin, JobFile};
+
+const MODULE: &[u8] = b"\0asm\x01\0\0\0";
+
+/// A folder with a module `m.wasm` and these files.
+fn folder(files: &[(&str, &[u8])]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, bytes) in std::iter::once(&("m.wasm", MODULE)).chain(files) {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    folder
+}
+
+/// A job of one stage with these lines.
+fn stage(folder: &Path, lines: &str) -> Result<Prepared, (String, String)> {
+    let text = format!("name = \"x\"\n[[stage]]\nname = \"s\"\nmodule = \"m.wasm\"\n{lines}\n");
+    let job = JobFile::parse(&folder.join("job.toml"), &text).unwrap();
+    prepare(job).map_err(|error| (error.to_string(), error.hint()))
+}
+
+fn bytes_of(source: &BlobSource) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    source.reader().unwrap().read_to_end(&mut bytes).unwrap();
+    assert_eq!(BlobRef::of(&bytes), source.blob(), "a source gives the bytes it names");
+    bytes
+}
+
+/// The parts of a prepared job's only stage, by name.
+fn parts(prepared: &Prepared) -> Vec<(String, Vec<u8>)> {
+    let DraftSource::Parts { tree, count } = prepared.draft.stages[0].source else {
+        panic!("not cut into parts")
+    };
+    let entries = entries(prepared, tree.into());
+    assert_eq!(entries.len() as u64, count);
+    entries.iter().map(|entry| (entry.path.clone(), blob(prepared, entry.blob))).collect()
+}
+
+fn entries(prepared: &Prepared, tree: BlobRef) -> Vec<Entry> {
+    Tree::from_bytes(&blob(prepared, tree)).unwrap().entries().to_vec()
+}
+
+fn blob(prepared: &Prepared, blob: BlobRef) -> Vec<u8> {
+    bytes_of(prepared.blobs.iter().find(|source| source.blob() == blob).expect("it is carried"))
+}
+
+fn named(parts: &[(&str, &[u8])]) -> Vec<(String, Vec<u8>)> {
+    parts.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())).collect()
+}
+
+#[test]
+fn a_file_is_cut_after_every_so_many_lines() {
+    let folder = folder(&[("x", b"a\nb\n\nc\nlast without end")]);
+    let cut = |size: u64| {
+        let lines = format!("parts = {{ path = \"x\", by = \"lines\", size = {size} }}");
+        parts(&stage(folder.path(), &lines).unwrap())
+    };
+    assert_eq!(cut(2), named(&[("0", b"a\nb\n"), ("1", b"\nc\n"), ("2", b"last without end")]));
+    assert_eq!(cut(100), named(&[("0", b"a\nb\n\nc\nlast without end")]));
+    assert_eq!(cut(1).len(), 5);
+}
+
+#[test]
+fn a_cut_does_not_depend_on_how_the_file_is_read() {
+    let line: Vec<u8> = (0..=300_000_u32).map(|i| b'a' + (i % 26) as u8).chain([b'\n']).collect();
+    let folder = folder(&[("x", &line.repeat(5))]);
+    let prepared =
+        stage(folder.path(), "parts = { path = \"x\", by = \"lines\", size = 2 }").unwrap();
+    let two = line.repeat(2);
+    assert_eq!(parts(&prepared), named(&[("0", &two), ("1", &two), ("2", &line)]));
+    assert_eq!(prepared.blobs.len(), 4, "equal parts are one blob, beside module and tree");
+    let prepared =
+        stage(folder.path(), "parts = { path = \"x\", by = \"bytes\", size = \"256KiB\" }")
+            .unwrap();
+    let sizes: Vec<usize> = parts(&prepared).iter().map(|(_, bytes)| bytes.len()).collect();
+    assert_eq!(sizes, [262_144, 262_144, 262_144, 262_144, 262_144, 189_290]);
+}
+
+#[test]
+fn parts_are_named_so_that_they_sort_as_numbers() {
+    let folder = folder(&[("x", b"0123456789A")]);
+    let prepared =
+        stage(folder.path(), "parts = { path = \"x\", by = \"bytes\", size = 1 }").unwrap();
+    let got = parts(&prepared);
+    assert_eq!(got[10], ("10".to_owned(), b"A".to_vec()));
+    assert_eq!(got[9], ("09".to_owned(), b"9".to_vec()));
+}
+
+#[test]
+fn each_file_of_a_folder_is_a_part() {
+    let with = folder(&[("d/b", b"2"), ("d/a.txt", b"1")]);
+    let prepared = stage(with.path(), "parts = { path = \"d\", by = \"file\" }\nstdin = \"part\"");
+    let prepared = prepared.unwrap();
+    assert_eq!(parts(&prepared), named(&[("a.txt", b"1"), ("b", b"2")]));
+    assert_eq!(prepared.draft.stages[0].stdin, DraftStdin::Part);
+    let nested = folder(&[("d/b", b"2"), ("d/e/f", b"1")]);
+    let refused = stage(nested.path(), "parts = { path = \"d\", by = \"file\" }").unwrap_err();
+    assert!(refused.0.ends_with("e: it is not a file"), "{}", refused.0);
+}
+
+#[test]
+fn too_many_parts_or_none_are_refused() {
+    let folder = folder(&[("x", &vec![b'\n'; 65_537]), ("empty", b""), ("y", &vec![0; 65_536])]);
+    let lines = |path: &str| {
+        let lines = format!("parts = {{ path = \"{path}\", by = \"lines\", size = 1 }}");
+        stage(folder.path(), &lines).map(|prepared| parts(&prepared).len())
+    };
+    let bytes = "parts = { path = \"y\", by = \"bytes\", size = 1 }";
+    assert_eq!(stage(folder.path(), bytes).map(|p| p.draft.stages[0].unit_count()), Ok(65_536));
+    assert!(lines("x").is_err_and(|(_, hint)| hint.contains("larger")));
+    assert!(lines("empty").is_err_and(|(why, _)| why.contains("nothing in it")));
+    assert!(lines("none").is_err_and(|(_, hint)| hint.contains("relative to the folder")));
+    assert!(lines(".").is_err_and(|(why, _)| why.contains("not a file")));
+}
+
+#[test]
+fn files_and_folders_are_mounted_where_they_are_told() {
+    let folder = folder(&[("data/x/y", b"1"), ("data/z", b"2"), ("in", b"3")]);
+    let lines = "range = { to = 4 }\nstdin = \"in\"\n\
+                 [stage.files]\n\"genome.fa\" = \"data/z\"\n\"deep/er\" = \"data\"";
+    let prepared = stage(folder.path(), lines).unwrap();
+    let stage = &prepared.draft.stages[0];
+    assert_eq!((stage.inputs[0].path.as_str(), stage.inputs[0].is_tree), ("genome.fa", false));
+    assert_eq!((stage.inputs[1].path.as_str(), stage.inputs[1].is_tree), ("deep/er", true));
+    assert_eq!(stage.stdin, DraftStdin::Blob(BlobRef::of(b"3").into()));
+    let paths: Vec<String> = entries(&prepared, stage.inputs[1].blob.into())
+        .into_iter()
+        .map(|entry| entry.path)
+        .collect();
+    assert_eq!(paths, ["x/y", "z"]);
+    for escape in ["../x", "/x", "a//b"] {
+        let lines = format!("range = {{ to = 4 }}\n[stage.files]\n\"{escape}\" = \"in\"");
+        let (why, _) = self::stage(folder.path(), &lines).unwrap_err();
+        assert!(why.contains("cannot be mounted"), "{why}");
+    }
+}
+
+#[test]
+fn a_module_must_be_a_core_module() {
+    let folder =
+        folder(&[("t.wasm", b"#!/bin/sh\n"), ("c.wasm", b"\0asm\x0d\0\x01\0"), ("e.wasm", b"")]);
+    for (module, why) in [
+        ("t.wasm", "not a WebAssembly module"),
+        ("c.wasm", "component"),
+        ("e.wasm", "not a WebAssembly module"),
+        ("none.wasm", "No such file"),
+    ] {
+        let text =
+            format!("name = \"x\"\n[[stage]]\nname = \"s\"\nmodule = \"{module}\"\nrange.to = 1");
+        let job = JobFile::parse(&folder.path().join("job.toml"), &text).unwrap();
+        let error = prepare(job).unwrap_err().to_string();
+        assert!(error.contains(module) && error.contains(why), "{error}");
+    }
+}
+
+#[test]
+fn a_gather_names_an_earlier_stage() {
+    let folder = folder(&[]);
+    let (why, hint) = stage(folder.path(), "gather = \"s\"").unwrap_err();
+    assert!(why.contains("gathers `s`") && hint.contains("above"), "{why} {hint}");
+    let (why, _) = stage(folder.path(), "range = { to = 4 }\nargs = [\"{indx}\"]").unwrap_err();
+    assert!(why.contains("`{indx}`") && why.contains("index, start, end"), "{why}");
+}
+
+#[test]
+fn a_file_that_changes_after_it_was_hashed_is_refused() {
+    let folder = folder(&[("in", b"123")]);
+    let path = folder.path().join("in");
+    let source = BlobSource::file(&path).unwrap();
+    assert_eq!(bytes_of(&source), b"123");
+    fs::write(&path, b"1234").unwrap();
+    assert!(source.reader().is_err());
+}
+
+#[test]
+fn the_batch_follows_the_measured_time_or_the_number_of_units() {
+    assert_eq!(default_batch(64, None), 4);
+    assert_eq!(default_batch(1, None), 1);
+    assert_eq!(default_batch(20_000, None), 1024);
+    let measured = |units, ms| default_batch(units, Some(Duration::from_millis(ms)));
+    assert_eq!(measured(10_000, 100), 20);
+    assert_eq!(measured(10_000, 5000), 1);
+    assert_eq!(measured(10_000, 0), 1024);
+    assert_eq!(measured(64, 1), 16);
+}
+
+#[test]
+fn doubtful_jobs_are_warned_about() {
+    let folder = folder(&[]);
+    let warned = |head: &str, lines: &str| {
+        let text =
+            format!("name = \"x\"\n{head}[[stage]]\nname = \"s\"\nmodule = \"m.wasm\"\n{lines}");
+        check(&prepare(JobFile::parse(&folder.path().join("j"), &text).unwrap()).unwrap())
+    };
+    assert_eq!(warned("", "range.to = 64\nbatch = 4"), []);
+    assert_eq!(
+        warned("[verify]\nquorum = 1\naudit = 0\n", "range.to = 64\nbatch = 64\nlimits.fuel = 1"),
+        [
+            Warning::Unverified,
+            Warning::NoAudits,
+            Warning::OneBatch { stage: "s".into(), units: 64 },
+            Warning::Metered { stage: "s".into() },
+        ]
+    );
+    let chosen = Warning::BatchChosen { stage: "s".into(), batch: 4, units: 64 };
+    assert_eq!(warned("", "range.to = 64"), [chosen]);
+    assert_eq!(
+        warned("expires = \"1h\"\n", "range.to = 120\nbatch = 1"),
+        [Warning::LongWork { work_ms: 7_200_000 }]
+    );
+}
+
+#[test]
+fn a_draft_survives_json_and_becomes_the_manifest_it_describes() {
+    let folder = folder(&[("x", b"1\n2\n")]);
+    let lines = "parts = { path = \"x\", by = \"lines\", size = 1 }\nstdin = \"part\"\n\
+                 [stage.files]\n\"x\" = \"x\"\n[stage.env]\nA = \"{name}\"";
+    let prepared = stage(folder.path(), lines).unwrap();
+    let json = serde_json::to_string(&prepared.draft).unwrap();
+    assert_eq!(serde_json::from_str::<Draft>(&json).unwrap(), prepared.draft);
+    let manifest = prepared.manifest();
+    assert_eq!(manifest.policy.anchors, [manifest.submitter]);
+    assert_eq!((manifest.expires_ms, manifest.unit_count()), (604_800_000, 2));
+    let short = r#"{"name": "x", "expires_after_ms": 1, "stages": [{"name": "s", "batch": 1,
+        "source": {"range": {"from": 0, "to": 2}}, "module": {"id": "ID", "size": 8}}]}"#;
+    let short = short.replace("ID", &protocol::BlobId::of(MODULE).to_string());
+    let draft: Draft = serde_json::from_str(&short).unwrap();
+    assert_eq!(draft.stages[0].unit_count(), 2);
+    assert!(serde_json::from_str::<Draft>(&short.replace("\"batch\"", "\"bacth\"")).is_err());
+}
