@@ -3,6 +3,7 @@
 pub mod api;
 
 mod draft;
+mod http;
 mod jobfile;
 mod prepare;
 mod quantity;
@@ -10,6 +11,7 @@ mod quantity;
 pub use draft::{
     Draft, DraftAxis, DraftInput, DraftLimits, DraftPolicy, DraftSource, DraftStage, DraftStdin,
 };
+pub use http::{ApiFile, Client, ClientError, Events, api_file, token_file};
 pub use jobfile::{Cut, JobFile, JobFileError, SourceSpec, StageSpec, StdinSpec};
 pub use prepare::{BlobSource, PrepareError, Prepared, Warning, check, default_batch, prepare};
 pub use quantity::{QuantityError, parse_bytes, parse_duration_ms, show_bytes, show_duration_ms};
