@@ -1,0 +1,96 @@
+//! The blob stream's bytes. Requests have one length; answers come in the order of requests.
+//!
+//! Request: `u8 flags | blob, 32 | u64 size | u64 first | u32 count`, big-endian. Answer:
+//! `u8 status`, then if asked for the chaining values (their number follows from the size), then
+//! each piece as `u8 status | bytes` (their number follows from the size as well).
+
+use protocol::limits::{BLOB_BYTES_MAX, CHUNK_BYTES};
+use protocol::{BlobId, BlobRef, chunk_count};
+
+use crate::limits::CHUNKS_PER_REQUEST;
+
+pub(super) const REQUEST_BYTES: usize = 1 + 32 + 8 + 8 + 4;
+pub(super) const ABSENT: u8 = 0;
+pub(super) const HERE: u8 = 1;
+const WITH_TREE: u8 = 1;
+
+/// What a fetcher asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Want {
+    pub(super) blob: BlobRef,
+    pub(super) tree: bool,
+    pub(super) first: u64,
+    pub(super) count: u32,
+}
+
+impl Want {
+    pub(super) fn to_bytes(self) -> [u8; REQUEST_BYTES] {
+        let mut bytes = [0; REQUEST_BYTES];
+        bytes[0] = if self.tree { WITH_TREE } else { 0 };
+        bytes[1..33].copy_from_slice(self.blob.id.as_bytes());
+        bytes[33..41].copy_from_slice(&self.blob.size.to_be_bytes());
+        bytes[41..49].copy_from_slice(&self.first.to_be_bytes());
+        bytes[49..].copy_from_slice(&self.count.to_be_bytes());
+        bytes
+    }
+
+    /// `None` if no honest fetcher asks so.
+    pub(super) fn parse(bytes: &[u8; REQUEST_BYTES]) -> Option<Self> {
+        let (flags, rest) = bytes.split_first()?;
+        let (id, rest) = rest.split_first_chunk::<32>()?;
+        let (size, rest) = rest.split_first_chunk::<8>()?;
+        let (first, count) = rest.split_first_chunk::<8>()?;
+        let want = Self {
+            blob: BlobRef { id: BlobId::new(*id), size: u64::from_be_bytes(*size) },
+            tree: *flags == WITH_TREE,
+            first: u64::from_be_bytes(*first),
+            count: u32::from_be_bytes(count.try_into().ok()?),
+        };
+        let end = want.first.checked_add(u64::from(want.count))?;
+        let fits = want.blob.size <= BLOB_BYTES_MAX
+            && *flags <= WITH_TREE
+            && want.count <= CHUNKS_PER_REQUEST
+            && end <= chunk_count(want.blob.size);
+        fits.then_some(want)
+    }
+
+    /// How many chaining values the answer holds.
+    pub(super) fn tree_len(&self) -> usize {
+        match self.tree && CHUNK_BYTES < self.blob.size {
+            true => chunk_count(self.blob.size) as usize,
+            false => 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn want(size: u64, first: u64, count: u32) -> Want {
+        Want { blob: BlobRef { id: BlobId::new([5; 32]), size }, tree: true, first, count }
+    }
+
+    #[test]
+    fn a_request_is_read_as_it_was_written() {
+        let want = want(9 << 20, 7, 2);
+        assert_eq!(Want::parse(&want.to_bytes()), Some(want));
+        assert_eq!(want.tree_len(), 9);
+    }
+
+    #[test]
+    fn requests_beyond_the_blob_or_the_limits_are_refused() {
+        for bad in [
+            want(9 << 20, 8, 2),
+            want(9 << 20, u64::MAX, 1),
+            want(900 << 20, 0, CHUNKS_PER_REQUEST + 1),
+            want(BLOB_BYTES_MAX + 1, 0, 1),
+            want(0, 1, 1),
+        ] {
+            assert_eq!(Want::parse(&bad.to_bytes()), None, "{bad:?}");
+        }
+        let mut flags = want(1, 0, 1).to_bytes();
+        flags[0] = 2;
+        assert_eq!(Want::parse(&flags), None);
+    }
+}

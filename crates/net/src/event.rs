@@ -1,0 +1,90 @@
+//! What the network tells the application.
+
+use std::sync::Arc;
+
+use libp2p::gossipsub::MessageId;
+use protocol::{JobId, PeerId};
+use tokio::sync::mpsc;
+
+use crate::notices::Notices;
+
+/// Something that happened on the network.
+#[derive(Debug)]
+pub enum Event {
+    /// A message came in. By gossip, `from` passed it on and need not have written it.
+    Message {
+        from: PeerId,
+        topic: Topic,
+        bytes: Vec<u8>,
+        /// To be answered with [`Net::judge`](crate::Net::judge) within five seconds.
+        token: Token,
+    },
+    /// A peer of our network is connected and can be talked to.
+    PeerUp { peer: PeerId },
+    /// The last connection with a peer is gone.
+    PeerDown { peer: PeerId },
+    /// We can be reached at this address, which ends in our name.
+    Listening { address: String },
+}
+
+/// Where a message was said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Topic {
+    /// To everybody.
+    Announcements,
+    /// To the participants of a job.
+    Job(JobId),
+    /// To us alone.
+    Direct,
+}
+
+/// What the application thinks of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// Valid: pass it on.
+    Accept,
+    /// Not wanted, nobody's fault: do not pass it on.
+    Ignore,
+    /// Provably wrong: do not pass it on, and count it against whoever sent it.
+    Reject,
+}
+
+/// Names a received message when it is judged.
+#[derive(Clone, Debug)]
+pub struct Token {
+    pub(crate) from: PeerId,
+    /// What gossipsub calls it; `None` if it came over the peer's own stream.
+    pub(crate) gossip: Option<MessageId>,
+}
+
+/// The stream of events of one node.
+#[derive(Debug)]
+pub struct Events {
+    messages: mpsc::Receiver<Event>,
+    notices: Arc<Notices>,
+}
+
+impl Events {
+    pub(crate) fn new(messages: mpsc::Receiver<Event>, notices: Arc<Notices>) -> Self {
+        Self { messages, notices }
+    }
+
+    /// The next event; `None` once the node has stopped.
+    ///
+    /// Comings and goings of peers overtake messages. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(notice) = self.notices.pop() {
+                return Some(notice);
+            }
+            tokio::select! {
+                biased;
+                () = self.notices.some() => {}
+                message = self.messages.recv() => match message {
+                    Some(message) => return Some(message),
+                    None => return self.notices.pop(),
+                },
+            }
+        }
+    }
+}

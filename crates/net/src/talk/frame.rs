@@ -1,0 +1,177 @@
+//! Frames of the talk stream: `u32 length | u8 kind | [job, 32 bytes] | body`, big-endian.
+
+use std::io;
+use std::sync::Arc;
+
+use futures::{AsyncRead, AsyncReadExt};
+use protocol::JobId;
+use tokio::time::timeout;
+
+use crate::limits::{TALK_FRAME_BYTES_MAX, TALK_FRAME_WITHIN};
+
+const DIRECT: u8 = 0;
+const JOB: u8 = 1;
+const PING: u8 = 2;
+const PONG: u8 = 3;
+
+/// How much is read at once, so that memory follows the bytes received and not those promised.
+const STEP: usize = 64 << 10;
+
+/// What one side says to the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Frame {
+    Direct(Arc<[u8]>),
+    Job(JobId, Arc<[u8]>),
+    Ping(u64),
+    Pong(u64),
+}
+
+/// Why a frame cannot be read; after that the stream has no meaning any more.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FrameError {
+    #[error("a frame of {0} bytes")]
+    BadLength(usize),
+    #[error("a frame of unknown kind or shape")]
+    BadShape,
+    #[error("a frame that is cut short")]
+    Truncated,
+    #[error("a frame that takes too long")]
+    TooSlow,
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Frame {
+    /// Bytes on the wire.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Direct(body) => 5 + body.len(),
+            Self::Job(_, body) => 5 + 32 + body.len(),
+            Self::Ping(_) | Self::Pong(_) => 5 + 8,
+        }
+    }
+
+    pub(crate) fn write(&self, to: &mut Vec<u8>) {
+        let len = u32::try_from(self.len() - 4).expect("senders check the length of messages");
+        to.extend(len.to_be_bytes());
+        match self {
+            Self::Direct(body) => {
+                to.push(DIRECT);
+                to.extend(&body[..]);
+            }
+            Self::Job(job, body) => {
+                to.push(JOB);
+                to.extend(job.as_bytes());
+                to.extend(&body[..]);
+            }
+            Self::Ping(nonce) => {
+                to.push(PING);
+                to.extend(nonce.to_be_bytes());
+            }
+            Self::Pong(nonce) => {
+                to.push(PONG);
+                to.extend(nonce.to_be_bytes());
+            }
+        }
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let (kind, rest) = bytes.split_first()?;
+        match *kind {
+            DIRECT => Some(Self::Direct(rest.into())),
+            JOB => {
+                let (job, body) = rest.split_first_chunk::<32>()?;
+                Some(Self::Job(JobId::new(*job), body.into()))
+            }
+            PING => Some(Self::Ping(u64::from_be_bytes(rest.try_into().ok()?))),
+            PONG => Some(Self::Pong(u64::from_be_bytes(rest.try_into().ok()?))),
+            _ => None,
+        }
+    }
+}
+
+/// The next frame; `None` if the stream ended between two.
+pub(crate) async fn read(from: &mut (impl AsyncRead + Unpin)) -> Result<Option<Frame>, FrameError> {
+    let mut head = [0; 4];
+    if from.read(&mut head[..1]).await? == 0 {
+        return Ok(None);
+    }
+    timeout(TALK_FRAME_WITHIN, rest(from, head)).await.map_err(|_| FrameError::TooSlow)?.map(Some)
+}
+
+async fn rest(from: &mut (impl AsyncRead + Unpin), mut head: [u8; 4]) -> Result<Frame, FrameError> {
+    from.read_exact(&mut head[1..]).await.map_err(cut)?;
+    let len = u32::from_be_bytes(head) as usize;
+    if len == 0 || TALK_FRAME_BYTES_MAX < len {
+        return Err(FrameError::BadLength(len));
+    }
+    let mut bytes = Vec::new();
+    while bytes.len() < len {
+        let have = bytes.len();
+        bytes.resize(len.min(have + STEP), 0);
+        from.read_exact(&mut bytes[have..]).await.map_err(cut)?;
+    }
+    Frame::parse(&bytes).ok_or(FrameError::BadShape)
+}
+
+fn cut(error: io::Error) -> FrameError {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => FrameError::Truncated,
+        _ => FrameError::Io(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::io::Cursor;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn frames_are_read_as_they_were_written() {
+        let frames = [
+            Frame::Direct((&b"hello"[..]).into()),
+            Frame::Direct((&b""[..]).into()),
+            Frame::Job(JobId::new([3; 32]), vec![7; 200_000].into()),
+            Frame::Ping(5),
+            Frame::Pong(u64::MAX),
+        ];
+        let mut bytes = Vec::new();
+        for frame in &frames {
+            let before = bytes.len();
+            frame.write(&mut bytes);
+            assert_eq!(bytes.len() - before, frame.len());
+        }
+        let mut from = Cursor::new(bytes);
+        for frame in frames {
+            assert_eq!(read(&mut from).await.unwrap(), Some(frame));
+        }
+        assert_eq!(read(&mut from).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn frames_that_lie_are_refused() {
+        for (bytes, what) in [
+            (&[0, 0, 0, 0][..], "empty"),
+            (&[0xff, 0xff, 0xff, 0xff, 0], "4 GiB"),
+            (&[0, 0, 0, 9, 0, 1], "cut short"),
+            (&[0, 0], "cut within the length"),
+            (&[0, 0, 0, 1, 77], "unknown kind"),
+            (&[0, 0, 0, 2, JOB, 1], "a job of one byte"),
+            (&[0, 0, 0, 2, PING, 1], "a ping of one byte"),
+        ] {
+            assert!(read(&mut Cursor::new(bytes)).await.is_err(), "{what}");
+        }
+    }
+
+    #[tokio::test]
+    async fn noise_never_panics() {
+        let mut noise = vec![0; 1 << 16];
+        blake3::Hasher::new().finalize_xof().fill(&mut noise);
+        for start in 0..2000 {
+            let mut bytes = noise[start..start + 64].to_vec();
+            bytes[..3].fill(0);
+            drop(read(&mut Cursor::new(bytes)).await);
+        }
+    }
+}

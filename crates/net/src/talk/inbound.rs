@@ -1,0 +1,85 @@
+//! Listening: reads the frames on the stream that a peer opened to us.
+
+use std::sync::Arc;
+
+use libp2p::Stream;
+use protocol::PeerId;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::Frame;
+use super::frame::{self, FrameError};
+use crate::limits::IDENTIFY_WITHIN;
+use crate::start::Shared;
+use crate::{Event, Misdeed, Token, Topic};
+
+/// Reads until the stream ends. Waits while the application is behind, so that the sender's queue
+/// fills and not our memory.
+pub(crate) async fn listen(
+    shared: Arc<Shared>,
+    peer: PeerId,
+    mut stream: Stream,
+    messages: mpsc::Sender<Event>,
+) {
+    // The application hears of a peer before it hears from it.
+    if timeout(IDENTIFY_WITHIN, shared.roster.until_up(peer)).await.is_err() {
+        return;
+    }
+    loop {
+        match frame::read(&mut stream).await {
+            Ok(Some(frame)) => {
+                shared.counters.talk_received.add(1);
+                shared.counters.talk_received_bytes.add(frame.len() as u64);
+                if hear(&shared, peer, frame, &messages).await.is_err() {
+                    return;
+                }
+            }
+            Ok(None) => return,
+            Err(error) => {
+                debug!(%peer, %error, "talk stream ended");
+                if let Some(misdeed) = misdeed(&error) {
+                    shared.blame(peer, misdeed);
+                }
+                return;
+            }
+        }
+    }
+}
+
+async fn hear(
+    shared: &Shared,
+    from: PeerId,
+    frame: Frame,
+    messages: &mpsc::Sender<Event>,
+) -> Result<(), mpsc::error::SendError<Event>> {
+    let (topic, bytes) = match frame {
+        Frame::Direct(bytes) => (Topic::Direct, bytes),
+        // A message for a job that we just left is nobody's fault.
+        Frame::Job(job, _) if !shared.roster.has_joined(job) => return Ok(()),
+        Frame::Job(job, bytes) => (Topic::Job(job), bytes),
+        Frame::Ping(number) => {
+            if let Some(queue) = shared.roster.queue(from) {
+                // A peer that asks faster than it listens gets no answer.
+                let _ = queue.offer(Frame::Pong(number));
+            }
+            return Ok(());
+        }
+        Frame::Pong(number) => {
+            shared.pings.answered(from, number);
+            return Ok(());
+        }
+    };
+    let token = Token { from, gossip: None };
+    messages.send(Event::Message { from, topic, bytes: bytes.to_vec(), token }).await
+}
+
+/// A broken connection also cuts frames short, so that this weighs little.
+fn misdeed(error: &FrameError) -> Option<Misdeed> {
+    match error {
+        FrameError::BadLength(_) | FrameError::BadShape => Some(Misdeed::BadFrame),
+        FrameError::Truncated => Some(Misdeed::ShortBytes),
+        FrameError::TooSlow => Some(Misdeed::TooSlow),
+        FrameError::Io(_) => None,
+    }
+}
