@@ -1,9 +1,9 @@
 //! The folder of a store: where everything lies, and how files move in it durably.
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -135,6 +135,31 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         remove_quietly(&self.0);
+    }
+}
+
+/// Keeps every other store out of the folder.
+///
+/// It is not the index's own lock, because a corrupt index is renamed away with that.
+#[derive(Debug)]
+pub(crate) struct Lock(File);
+
+impl Lock {
+    pub(crate) fn take(path: &Path) -> Result<Self, TryLockError> {
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(false).mode(0o600).open(path);
+        let file = file.map_err(TryLockError::Error)?;
+        file.try_lock()?;
+        Ok(Self(file))
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a process that is just being started has a copy until its exec.
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "store not unlocked");
+        }
     }
 }
 

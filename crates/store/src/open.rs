@@ -2,9 +2,8 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -13,7 +12,7 @@ use redb::{Database, DatabaseError, ReadableDatabase};
 use tracing::{error, info, warn};
 
 use crate::batch::Op;
-use crate::folder::{Folder, make_dir, remove_quietly, sync_dir};
+use crate::folder::{Folder, Lock, make_dir, remove_quietly, sync_dir};
 use crate::ledger::{Ledger, Place};
 use crate::store::Shared;
 use crate::tables::{self, Tables};
@@ -86,13 +85,10 @@ impl Store {
     }
 }
 
-/// Our own lock, because the index may be renamed away under its own.
-fn lock(folder: &Folder) -> Result<File, OpenError> {
+fn lock(folder: &Folder) -> Result<Lock, OpenError> {
     let path = folder.lock();
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-    let file = file.map_err(|e| OpenError::io(&path, e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
+    match Lock::take(&path) {
+        Ok(lock) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { dir: folder.dir().to_owned() }),
         Err(TryLockError::Error(e)) => Err(OpenError::io(&path, e)),
     }

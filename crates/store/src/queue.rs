@@ -71,7 +71,10 @@ impl Queue {
             state.lazy_since.get_or_insert_with(Instant::now);
         }
         state.waiting.push(request);
-        self.filled.notify_one();
+        // Further lazy requests change nothing about when the writer is due.
+        if state.urgent || state.waiting.len() == 1 || LAZY_BYTES_MAX < state.bytes {
+            self.filled.notify_one();
+        }
         Ok(())
     }
 

@@ -1,6 +1,5 @@
 //! The store itself: what its methods and its writer share.
 
-use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -9,7 +8,7 @@ use std::thread::JoinHandle;
 use redb::{Database, ReadableDatabase};
 use tracing::error;
 
-use crate::folder::Folder;
+use crate::folder::{Folder, Lock};
 use crate::ledger::Ledger;
 use crate::queue::Queue;
 use crate::{Options, StoreError};
@@ -45,8 +44,8 @@ pub(crate) struct Shared {
     options: Options,
     ledger: Mutex<Ledger>,
     stopped: OnceLock<StoreError>,
-    /// Held as long as the store is open.
-    _lock: File,
+    /// Given free last, when the index is closed.
+    _lock: Lock,
 }
 
 impl Store {
@@ -89,7 +88,7 @@ impl Shared {
         db: Database,
         ledger: Ledger,
         options: Options,
-        lock: File,
+        lock: Lock,
     ) -> Self {
         Self {
             folder,

@@ -32,7 +32,7 @@ fn is_whole(store: &Store) -> bool {
 
 #[test]
 fn a_flipped_byte_in_the_index_is_harmless_or_found() {
-    let ground = Ground::new();
+    let ground = Ground::fast();
     furnish(&ground);
     let sound = fs::read(ground.index()).unwrap();
     // Most of a young index is empty; flips there would show nothing.

@@ -24,6 +24,11 @@ impl Ground {
         Self { dir: tempfile::tempdir().expect("there is a folder for temporary files") }
     }
 
+    /// In memory where there is such a folder, for tests that would wait for a thousand fsyncs.
+    pub(crate) fn fast() -> Self {
+        tempfile::tempdir_in("/dev/shm").map_or_else(|_| Self::new(), |dir| Self { dir })
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }

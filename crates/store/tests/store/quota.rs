@@ -139,6 +139,39 @@ fn a_blob_that_is_being_received_has_its_room() {
 }
 
 #[test]
+fn threads_that_take_each_other_s_room_never_lose_a_file() {
+    let ground = Ground::fast();
+    // Two of six fit, so that every blob leaves and comes back all the time.
+    let store = ground.open_with_quota(2 * (70_000 + BLOB_COST));
+    let blobs: Vec<_> = (0..6).map(|seed| noise(seed, 70_000)).collect();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let (store, blobs) = (&store, &blobs);
+            scope.spawn(move || {
+                for step in 0..200 {
+                    let bytes = &blobs[pick(thread * 1000 + step, 6) as usize];
+                    let blob = store.put(bytes).unwrap();
+                    match store.get(blob.id, blob.size) {
+                        Ok(found) => assert!(found == *bytes),
+                        Err(StoreError::Missing { .. }) => {}
+                        Err(other) => panic!("{other}"),
+                    }
+                    if step % 7 == 0 {
+                        store.remove(blob.id).unwrap();
+                    }
+                }
+            });
+        }
+    });
+    let held = store.list();
+    for held in &held {
+        store.verify(held.blob.id).unwrap();
+    }
+    assert_eq!(ground.files("blobs").len(), held.len());
+    assert_eq!(ground.files("tmp").len() + ground.files("damaged").len(), 0);
+}
+
+#[test]
 fn the_account_is_right_whatever_happens() {
     let ground = Ground::new();
     let quota = 400_000;
