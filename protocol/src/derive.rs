@@ -55,7 +55,7 @@ impl Plan {
     }
 
     /// All stages by number.
-    pub fn stages(&self) -> impl Iterator<Item = u16> + use<> {
+    pub fn stages(&self) -> impl DoubleEndedIterator<Item = u16> + use<> {
         0..u16::try_from(self.manifest.stages.len()).expect("limits keep stages few")
     }
 

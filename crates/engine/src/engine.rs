@@ -1,46 +1,467 @@
 //! The engine: events are routed to the roles here, and reasoned about there.
 
-use protocol::JobId;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{BatchResult, Config, Effect, Event, JobView, Time};
+use protocol::{
+    Announcement, Heads, Hello, Inserted, Item, JobId, Manifest, Message, PeerId, Signed, Step,
+};
+
+use crate::core::Core;
+use crate::job::{Attempt, Job, Phase, announce, why_not};
+use crate::journal::Entry;
+use crate::limits::JOBS_MAX;
+use crate::report::view;
+use crate::{BatchResult, Config, Effect, Event, JobView, Judgement, Receipt, Time};
 
 /// One node's mind.
 #[derive(Debug)]
 pub struct Engine {
-    config: Config,
+    core: Core,
+    jobs: BTreeMap<JobId, Job>,
+    /// Jobs in which something has happened since they were last looked at.
+    touched: BTreeSet<JobId>,
 }
 
 impl Engine {
     pub fn new(config: Config) -> Self {
-        Self { config }
+        Self { core: Core::new(config), jobs: BTreeMap::new(), touched: BTreeSet::new() }
     }
 
     /// Takes in what happened. [`Engine::poll`] must be drained before the next call.
-    pub fn handle(&mut self, _now: Time, _event: Event) {}
+    pub fn handle(&mut self, now: Time, event: Event) {
+        self.core.now = now;
+        match event {
+            Event::Resumed { records, executions } => self.resume(records, executions),
+            Event::Submit { manifest } => self.submit(manifest),
+            Event::Open { job } => self.open(job),
+            Event::Cancel { job } => self.cancel(job),
+            Event::Work { on } => self.set_working(on),
+            Event::PeerUp { peer } => self.peer_up(peer),
+            Event::PeerDown { peer } => self.peer_down(peer),
+            Event::Heard { from, message, receipt } => self.hear(from, message, receipt),
+            Event::Recorded { record } => self.with_owner(record.0, |core, job| {
+                if let Some(active) = job.active() {
+                    active.recorded(core, record);
+                }
+            }),
+            Event::Fetched { fetch, got } => {
+                self.with_owner(fetch.0, |core, job| job.fetched(core, fetch, got))
+            }
+            Event::Ran { run, units } => {
+                if let Some(job) = self.core.owner(run.0) {
+                    self.with_job(job, |core, job| {
+                        if let Some(active) = job.active() {
+                            active.ran(core, run, units);
+                        }
+                    });
+                }
+            }
+            Event::Packed { pack, blob } => self.with_owner(pack.0, |core, job| {
+                if let Some(active) = job.active() {
+                    active.packed(core, pack, blob);
+                }
+            }),
+            Event::Probed { probe, held } => self.with_owner(probe.0, |_, job| {
+                if let Some(active) = job.active() {
+                    active.probed(probe, held);
+                }
+            }),
+            Event::Tick => self.tick(),
+        }
+        self.look_at_touched();
+        self.take_work();
+    }
 
     /// The next thing to do, in order; `None` when there is nothing more.
     pub fn poll(&mut self) -> Option<Effect> {
-        None
+        self.core.out.pop_front()
     }
 
     /// When [`Event::Tick`] is due, in monotonic milliseconds.
     pub fn wake_at(&self) -> Option<u64> {
-        None
+        self.core.alarm()
     }
 
     /// All jobs that this node knows.
     pub fn jobs(&self) -> Vec<JobView> {
-        Vec::new()
+        self.jobs.values().map(|job| view(&self.core, job)).collect()
     }
 
     /// One job.
-    pub fn job(&self, _job: JobId) -> Option<JobView> {
-        let _ = &self.config;
-        None
+    pub fn job(&self, job: JobId) -> Option<JobView> {
+        self.jobs.get(&job).map(|job| view(&self.core, job))
     }
 
     /// The outcomes of the stages that no other stage reads, batch by batch, once all of them exist.
-    pub fn results(&self, _job: JobId) -> Option<Vec<BatchResult>> {
-        None
+    pub fn results(&self, job: JobId) -> Option<Vec<BatchResult>> {
+        match &self.jobs.get(&job)?.phase {
+            Phase::Active(active) => active.results(),
+            Phase::Seeking
+            | Phase::Noted
+            | Phase::Manifest(_)
+            | Phase::Parts { .. }
+            | Phase::Broken { .. } => None,
+        }
     }
+
+    /// The manifest of a job, once it is here.
+    pub fn manifest(&self, job: JobId) -> Option<&Manifest> {
+        match &self.jobs.get(&job)?.phase {
+            Phase::Active(active) => Some(active.plan().manifest()),
+            Phase::Parts { plan, .. } => Some(plan.manifest()),
+            Phase::Seeking | Phase::Noted | Phase::Manifest(_) | Phase::Broken { .. } => None,
+        }
+    }
+
+    fn resume(
+        &mut self,
+        records: Vec<(Vec<u8>, Vec<u8>)>,
+        executions: Vec<(JobId, u16, u64, protocol::Execution)>,
+    ) {
+        let (network, now) = (self.core.config.network, self.core.now.mono_ms);
+        let entries: Vec<Entry> =
+            records.iter().filter_map(|(key, value)| Entry::read(key, value)).collect();
+        for entry in &entries {
+            let Entry::Job(entry) = entry else { continue };
+            let mut job = Job::new(entry.job, now);
+            job.announcement =
+                entry.announcement.clone().and_then(|a| a.verify::<Announcement>(network).ok());
+            (job.submitted, job.opened, job.kept_for) =
+                (entry.submitted, entry.opened, entry.kept_for);
+            if job.announcement.is_some() {
+                job.phase = Phase::Manifest(Attempt::now(now));
+            }
+            self.jobs.insert(entry.job, job);
+        }
+        for entry in entries {
+            let Entry::Step(entry) = entry else { continue };
+            let step =
+                entry.step.verify::<Step>(network).ok().filter(|step| step.value().check().is_ok());
+            if let (Some(job), Some(step)) = (self.jobs.get_mut(&entry.job), step) {
+                job.remember(step, entry.traces);
+            }
+        }
+        for (job, stage, unit, execution) in executions {
+            if let Some(job) = self.jobs.get_mut(&job) {
+                job.remember_execution(stage, unit, execution);
+            }
+        }
+        self.touched.extend(self.jobs.keys());
+    }
+
+    fn submit(&mut self, manifest: Manifest) {
+        let id = manifest.job();
+        let now = self.core.now.mono_ms;
+        let announcement =
+            self.core.config.keypair.sign(self.core.config.network, Announcement::of(&manifest));
+        let job = self.jobs.entry(id).or_insert_with(|| Job::new(id, now));
+        job.submitted = true;
+        job.announcement = Some(announcement.clone());
+        let value = Some(job.entry().record().value.unwrap_or_default());
+        let record = crate::RecordId(self.core.id_for(id));
+        self.core.push(Effect::Record {
+            id: Some(record),
+            record: crate::Record { value, ..job.entry().record() },
+        });
+        self.core.push(Effect::Announce { message: Message::Announce(announcement) });
+        self.core.push(Effect::Provide { job: id, blobs: manifest.blobs() });
+        job.take_manifest(&mut self.core, manifest);
+        self.touched.insert(id);
+    }
+
+    fn open(&mut self, id: JobId) {
+        let now = self.core.now.mono_ms;
+        let job = self.jobs.entry(id).or_insert_with(|| Job::new(id, now));
+        job.opened = true;
+        if let Some(active) = job.active() {
+            active.opened = true;
+            active.ask_around(&mut self.core);
+        }
+        job.note(&mut self.core);
+        if job.announcement.is_none() {
+            let peers: Vec<PeerId> = self.core.links.keys().copied().collect();
+            for peer in peers {
+                self.core.send(peer, Message::WantJobs(vec![id]));
+            }
+            self.core.push(Effect::Seek { job: id });
+        }
+        self.touched.insert(id);
+    }
+
+    fn cancel(&mut self, id: JobId) {
+        self.with_job(id, |core, job| {
+            if let Some(active) = job.active().filter(|active| active.submitter() == core.me) {
+                active.say(Item::Cancel);
+            }
+        });
+    }
+
+    fn set_working(&mut self, on: bool) {
+        self.core.paused = !on;
+        self.touched.extend(self.jobs.keys());
+    }
+
+    fn peer_up(&mut self, peer: PeerId) {
+        self.core.links.entry(peer).or_insert(None);
+        let hello = Hello { works: self.core.config.works, keeps: self.core.config.keeps };
+        self.core.send(peer, Message::Hello(hello));
+        let unix_ms = self.core.now.unix_ms;
+        let alive =
+            |job: &&Job| job.announcement.as_ref().is_some_and(|a| unix_ms < a.value().expires_ms);
+        let known: Vec<JobId> = self.jobs.values().filter(alive).map(|job| job.id).collect();
+        if !known.is_empty() {
+            self.core.send(peer, Message::Jobs(known));
+        }
+        let sought: Vec<JobId> =
+            self.jobs.values().filter(|job| job.announcement.is_none()).map(|job| job.id).collect();
+        if !sought.is_empty() {
+            self.core.send(peer, Message::WantJobs(sought));
+        }
+        for job in self.jobs.values_mut() {
+            if let Some(active) = job.active() {
+                let heads = active.ledger.heads(true);
+                self.core.send(peer, Message::Heads(heads));
+            }
+        }
+        self.touched.extend(self.jobs.keys());
+    }
+
+    fn peer_down(&mut self, peer: PeerId) {
+        self.core.links.remove(&peer);
+        for job in self.jobs.values_mut() {
+            if let Some(active) = job.active() {
+                active.claims.drop_peer(peer);
+                active.keeper_gone(peer);
+            }
+        }
+        self.touched.extend(self.jobs.keys());
+    }
+
+    fn hear(&mut self, from: PeerId, message: Message, receipt: Option<Receipt>) {
+        let judgement = match message {
+            Message::Hello(hello) => self.hear_hello(from, hello),
+            Message::Announce(announcement) => self.hear_announcement(announcement),
+            Message::Jobs(jobs) => self.hear_jobs(from, jobs),
+            Message::WantJobs(jobs) => self.hear_wanted(from, jobs),
+            Message::Steps(steps) => self.hear_steps(from, steps),
+            Message::Claim(claim) => self.hear_claim(claim),
+            Message::Heads(heads) => self.hear_heads(from, heads),
+            Message::Keep(job) => self.hear_keep(from, job),
+            Message::Kept(job) => self.hear_kept(from, job),
+        };
+        if let Some(receipt) = receipt {
+            self.core.push(Effect::Judge { receipt, judgement });
+        }
+    }
+
+    fn hear_hello(&mut self, from: PeerId, hello: Hello) -> Judgement {
+        self.core.links.insert(from, Some(hello));
+        self.touched.extend(self.jobs.keys());
+        Judgement::Ignore
+    }
+
+    fn hear_announcement(&mut self, announcement: Signed<Announcement>) -> Judgement {
+        let value = announcement.value();
+        let (id, now) = (value.job, self.core.now);
+        if value.expires_ms < now.unix_ms {
+            return Judgement::Ignore;
+        }
+        if !self.jobs.contains_key(&id) && JOBS_MAX <= self.jobs.len() {
+            return Judgement::Ignore;
+        }
+        let job = self.jobs.entry(id).or_insert_with(|| Job::new(id, now.mono_ms));
+        if job.announcement.is_some() {
+            return Judgement::Ignore;
+        }
+        job.announcement = Some(announcement);
+        job.phase = Phase::Noted;
+        job.note(&mut self.core);
+        if job.opened {
+            job.phase = Phase::Manifest(Attempt::now(now.mono_ms));
+        }
+        self.touched.insert(id);
+        Judgement::Accept
+    }
+
+    fn hear_jobs(&mut self, from: PeerId, jobs: Vec<JobId>) -> Judgement {
+        let unknown = |job: &JobId| self.jobs.get(job).is_none_or(|job| job.announcement.is_none());
+        let wanted: Vec<JobId> = jobs.into_iter().filter(unknown).collect();
+        if !wanted.is_empty() {
+            self.core.send(from, Message::WantJobs(wanted));
+        }
+        Judgement::Ignore
+    }
+
+    fn hear_wanted(&mut self, from: PeerId, jobs: Vec<JobId>) -> Judgement {
+        for message in jobs.iter().filter_map(|job| announce(self.jobs.get(job)?)) {
+            self.core.send(from, message);
+        }
+        Judgement::Ignore
+    }
+
+    fn hear_steps(&mut self, from: PeerId, steps: Vec<Signed<Step>>) -> Judgement {
+        let (mut judgement, many) = (Judgement::Ignore, steps.len());
+        for step in steps {
+            let id = step.value().job;
+            let Some(job) = self.jobs.get_mut(&id) else { continue };
+            let Some(active) = job.active() else {
+                job.hold(step);
+                continue;
+            };
+            let (seq, step_id) = (step.value().seq, step.id());
+            let record = crate::journal::StepEntry::new(&step, vec![]).record(seq, step_id);
+            match active.insert(&mut self.core, step) {
+                Ok(Inserted::New | Inserted::Fork) => {
+                    self.core.push(Effect::Record { id: None, record });
+                    judgement = Judgement::Accept;
+                    self.touched.insert(id);
+                }
+                Ok(Inserted::Known) => {}
+                Ok(Inserted::TooFarAhead) => {
+                    let heads = active.ledger.heads(true);
+                    self.core.send(from, Message::Heads(heads));
+                }
+                Err(_) => return Judgement::Reject,
+            }
+        }
+        if protocol::limits::STEPS_SENT_MAX / 4 < many {
+            self.ask_for_more(from);
+        }
+        judgement
+    }
+
+    /// A long list of steps may have been cut off.
+    fn ask_for_more(&mut self, from: PeerId) {
+        let touched: Vec<JobId> = self.touched.iter().copied().collect();
+        for id in touched {
+            if let Some(active) = self.jobs.get_mut(&id).and_then(Job::active) {
+                let heads = active.ledger.heads(false);
+                self.core.send(from, Message::Heads(heads));
+            }
+        }
+    }
+
+    fn hear_claim(&mut self, claim: Signed<protocol::Claim>) -> Judgement {
+        let id = claim.value().job;
+        let well_formed = claim.value().is_well_formed();
+        let Some(active) = self.jobs.get_mut(&id).and_then(Job::active) else {
+            return Judgement::Ignore;
+        };
+        let fits = well_formed && active.hear_claim(&self.core, &claim);
+        self.touched.insert(id);
+        if fits { Judgement::Accept } else { Judgement::Reject }
+    }
+
+    fn hear_heads(&mut self, from: PeerId, heads: Heads) -> Judgement {
+        if let Some(active) = self.jobs.get_mut(&heads.job).and_then(Job::active) {
+            active.hear_heads(&mut self.core, from, &heads);
+        } else if !self.jobs.contains_key(&heads.job) {
+            self.core.send(from, Message::WantJobs(vec![heads.job]));
+        }
+        Judgement::Ignore
+    }
+
+    fn hear_keep(&mut self, from: PeerId, id: JobId) -> Judgement {
+        let keeps = self.core.config.keeps;
+        let Some(job) = self.jobs.get_mut(&id).filter(|_| keeps) else {
+            if keeps {
+                self.core.send(from, Message::WantJobs(vec![id]));
+            }
+            return Judgement::Ignore;
+        };
+        if job.announcement.as_ref().is_some_and(|a| a.author() == from) {
+            job.kept_for = Some(from);
+            if let Some(active) = job.active() {
+                active.kept_for = Some(from);
+            }
+            job.note(&mut self.core);
+            self.touched.insert(id);
+        }
+        Judgement::Ignore
+    }
+
+    fn hear_kept(&mut self, from: PeerId, id: JobId) -> Judgement {
+        self.with_job(id, |core, job| {
+            if let Some(active) = job.active().filter(|active| active.submitted) {
+                active.hear_kept(core, from);
+            }
+        });
+        Judgement::Ignore
+    }
+
+    fn tick(&mut self) {
+        self.core.clear_alarm();
+        let unix_ms = self.core.now.unix_ms;
+        let expired =
+            |job: &&Job| job.announcement.as_ref().is_some_and(|a| a.value().expires_ms < unix_ms);
+        let expired: Vec<JobId> = self.jobs.values().filter(expired).map(|job| job.id).collect();
+        for id in expired {
+            self.jobs.remove(&id);
+            self.core.push(Effect::Leave { job: id });
+            self.core.push(Effect::Forget { job: id });
+            self.core.push(Effect::Changed { job: id });
+        }
+        self.touched.extend(self.jobs.keys());
+    }
+
+    fn with_owner(&mut self, id: u64, act: impl FnOnce(&mut Core, &mut Job)) {
+        if let Some(job) = self.core.claim_answer(id) {
+            self.with_job(job, act);
+        }
+    }
+
+    fn with_job(&mut self, id: JobId, act: impl FnOnce(&mut Core, &mut Job)) {
+        if let Some(job) = self.jobs.get_mut(&id) {
+            act(&mut self.core, job);
+            self.touched.insert(id);
+        }
+    }
+
+    fn look_at_touched(&mut self) {
+        for id in std::mem::take(&mut self.touched) {
+            let Some(job) = self.jobs.get_mut(&id) else { continue };
+            if let Some(active) = job.active() {
+                active.advance(&mut self.core);
+            }
+            job.pursue(&mut self.core);
+            self.core.push(Effect::Changed { job: id });
+        }
+    }
+
+    /// Fills the cores: submitters who had the least so far come first, then priority, then age.
+    fn take_work(&mut self) {
+        if self.core.paused {
+            return;
+        }
+        while self.core.running < self.core.config.cores {
+            let core = &self.core;
+            let mut queue: Vec<(u64, u8, u64, JobId)> =
+                self.jobs.values().filter_map(|job| turn(core, job)).collect();
+            queue.sort();
+            let mut started = false;
+            for (.., id) in queue {
+                let active = self.jobs.get_mut(&id).and_then(Job::active);
+                if active.is_some_and(|active| active.take_work(&mut self.core)) {
+                    started = true;
+                    break;
+                }
+            }
+            if !started {
+                return;
+            }
+        }
+    }
+}
+
+/// A job's turn, if it is one that this node may work on.
+fn turn(core: &Core, job: &Job) -> Option<(u64, u8, u64, JobId)> {
+    let announcement = job.announcement.as_ref()?;
+    let own = announcement.author() == core.me;
+    let over = matches!(&job.phase, Phase::Active(active) if active.over)
+        || !matches!(job.phase, Phase::Active(_));
+    if over || (!own && why_not(core, announcement.value()).is_some()) {
+        return None;
+    }
+    let spent = core.spent.get(&announcement.author()).copied().unwrap_or(0);
+    Some((spent, 9 - announcement.value().priority.min(9), announcement.value().created_ms, job.id))
 }

@@ -73,8 +73,8 @@ pub enum Got {
     Manifest(Box<Manifest>),
     /// All inputs; the trees that `parts` stages are derived from are handed over.
     Inputs { parts: Vec<(BlobId, Tree)> },
-    /// All packs, each matching its root; how many of their outcomes are not successes.
-    Packs { failed: u64 },
+    /// For each want the pack that matches its root, and how many outcomes are not successes.
+    Packs { packs: Vec<BlobRef>, failed: u64 },
 }
 
 /// Why a fetch has failed.

@@ -5,14 +5,27 @@
 //! that id back. A record is answered by [`Event::Recorded`] once it is on disk, and only then does
 //! the engine send what depends on it.
 
+mod active;
+mod claims;
 mod config;
+mod contest;
+mod core;
 mod effect;
 mod engine;
 mod event;
+mod inputs;
+mod job;
+mod journal;
+mod keeping;
+mod limits;
+mod report;
+mod sync;
 mod view;
+mod work;
 
 pub use config::Config;
 pub use effect::{Effect, Judgement, PackWant, Record, Want};
 pub use engine::Engine;
 pub use event::{Event, FetchId, FetchLoss, Got, PackId, ProbeId, Receipt, RecordId, RunId, Time};
+pub use journal::job_prefixes;
 pub use view::{BatchResult, JobState, JobView, StageView, Stuck};

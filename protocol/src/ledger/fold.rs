@@ -110,6 +110,11 @@ impl Fold {
         Some(Slot { stage, about, units })
     }
 
+    /// The root of a batch's units, if its stage reads no other and somebody asked before.
+    pub(super) fn known_units_root(&self, stage: u16, batch: u32) -> Option<Hash> {
+        self.slots.get(&(stage, batch)).copied()
+    }
+
     pub(super) fn bring_up_to_date(
         &mut self,
         plan: &Plan,

@@ -9,7 +9,7 @@ use super::log::{Inserted, Log};
 use super::verdict::Verdict;
 use crate::limits::{AUTHORS_MAX, LOG_STEPS_MAX, STEPS_SENT_MAX};
 use crate::{
-    About, Fork, Hash, Head, Heads, Item, JobId, PeerId, Plan, Signed, Slot, Step, StepId,
+    About, Fork, Gathered, Hash, Head, Heads, Item, JobId, PeerId, Plan, Signed, Slot, Step, StepId,
 };
 
 /// Why a step can be in nobody's ledger of this job.
@@ -101,10 +101,15 @@ impl Ledger {
         self.books.get(slot)
     }
 
-    /// Books of units of one stage, by slot: where ballots are.
-    pub fn unit_books(&self, stage: u16) -> impl Iterator<Item = (&Slot, &Book)> {
-        let from = Slot { stage, about: About::Unit(0), units: Hash::ZERO };
-        self.books.range(from..).take_while(move |(slot, _)| slot.stage == stage)
+    /// The root of a batch's units, from memory where it was asked for before.
+    pub fn units_root(&self, stage: u16, batch: u32, gathered: Option<Gathered>) -> Option<Hash> {
+        let known = self.fold.known_units_root(stage, batch);
+        known.or_else(|| self.plan.units_root(stage, batch, gathered))
+    }
+
+    /// Everything that was said, by slot.
+    pub fn books(&self) -> impl Iterator<Item = (&Slot, &Book)> {
+        self.books.iter()
     }
 
     /// Peers that the submitter has named as keepers.

@@ -1,0 +1,266 @@
+//! A job whose manifest is here: its ledger, and what this node has done and is doing for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use protocol::{
+    About, Claim, Execution, Hash, Inserted, Item, JobId, Ledger, PeerId, Plan, Refusal, Report,
+    Signed, Slot, Step, Vote, encode,
+};
+
+use crate::claims::Claims;
+use crate::contest::Contests;
+use crate::core::Core;
+use crate::inputs::Inputs;
+use crate::journal::StepEntry;
+use crate::keeping::Keeping;
+use crate::limits::ITEMS_BYTES_MAX;
+use crate::sync::Sync;
+use crate::work::Work;
+use crate::{Effect, RecordId};
+
+/// A job in full.
+#[derive(Debug)]
+pub(crate) struct Active {
+    pub(crate) id: JobId,
+    pub(crate) ledger: Ledger,
+    pub(crate) submitted: bool,
+    pub(crate) opened: bool,
+    pub(crate) kept_for: Option<PeerId>,
+    pub(crate) seen_ms: u64,
+    /// Slots that we have voted in, with the trace roots that only executors know.
+    pub(crate) traces: BTreeMap<Slot, Hash>,
+    /// Slots in which something was said since we last looked for votes to certify.
+    pub(crate) news: BTreeSet<Slot>,
+    pub(crate) claims: Claims,
+    pub(crate) work: Work,
+    pub(crate) contests: Contests,
+    pub(crate) inputs: Inputs,
+    pub(crate) keeping: Keeping,
+    pub(crate) sync: Sync,
+    pub(crate) over: bool,
+    log: OwnLog,
+}
+
+/// What we have to say, and the step that is on its way to the disk.
+#[derive(Debug, Default)]
+struct OwnLog {
+    pending: Vec<Item>,
+    in_flight: Option<(RecordId, Signed<Step>)>,
+}
+
+impl Active {
+    pub(crate) fn new(
+        core: &Core,
+        id: JobId,
+        ledger: Ledger,
+        traces: BTreeMap<Slot, Hash>,
+        executions: BTreeMap<(u16, u64), Execution>,
+        seen_ms: u64,
+    ) -> Self {
+        let work = Work::new(core.me, ledger.plan(), executions);
+        Self {
+            id,
+            ledger,
+            submitted: false,
+            opened: false,
+            kept_for: None,
+            seen_ms,
+            traces,
+            news: BTreeSet::new(),
+            claims: Claims::default(),
+            work,
+            contests: Contests::default(),
+            inputs: Inputs::default(),
+            keeping: Keeping::default(),
+            sync: Sync::new(core.now.mono_ms),
+            over: false,
+            log: OwnLog::default(),
+        }
+    }
+
+    pub(crate) fn plan(&self) -> &Arc<Plan> {
+        self.ledger.plan()
+    }
+
+    pub(crate) fn submitter(&self) -> PeerId {
+        self.plan().manifest().submitter
+    }
+
+    pub(crate) fn quorum(&self) -> usize {
+        usize::from(self.plan().manifest().policy.quorum)
+    }
+
+    /// Takes in somebody's step, and what it makes worth looking at.
+    pub(crate) fn insert(
+        &mut self,
+        core: &mut Core,
+        step: Signed<Step>,
+    ) -> Result<Inserted, Refusal> {
+        for item in &step.value().items {
+            match item {
+                Item::Vote(Vote { slot, .. }) => {
+                    self.news.insert(*slot);
+                    if let About::Batch(batch) = slot.about {
+                        self.claims.voted(slot.stage, batch, step.author(), core.now.mono_ms);
+                    }
+                }
+                Item::Certificate(_)
+                | Item::Leaves(_)
+                | Item::Abstention(_)
+                | Item::Seal(_)
+                | Item::Keepers(_)
+                | Item::Cancel => {}
+            }
+        }
+        let inserted = self.ledger.insert(step)?;
+        if matches!(inserted, Inserted::New | Inserted::Fork) {
+            self.sync.progress(core.now.mono_ms);
+        }
+        Ok(inserted)
+    }
+
+    /// Looks at everything that may follow from what is known, except taking new work.
+    pub(crate) fn advance(&mut self, core: &mut Core) {
+        self.ledger.verdict();
+        self.over = self.is_over();
+        if !self.over {
+            self.certify(core);
+            self.settle_contests(core);
+        }
+        self.drop_unwanted_runs(core);
+        self.tend_keepers(core);
+        self.pursue_results(core);
+        self.speak(core);
+        self.tend_sync(core);
+    }
+
+    /// Says `item` with the next step.
+    pub(crate) fn say(&mut self, item: Item) {
+        self.log.pending.push(item);
+    }
+
+    /// Publishes the proofs of votes that agree with what we executed.
+    fn certify(&mut self, core: &mut Core) {
+        for slot in std::mem::take(&mut self.news) {
+            let Some(trace) = self.traces.get(&slot).copied() else { continue };
+            let Some(book) = self.ledger.book(&slot) else { continue };
+            let Some(own) = book.vote_of(core.me) else { continue };
+            let root = own.root;
+            let fits = |voter: PeerId, seal: Hash| {
+                let proof = protocol::proof(core.config.network, self.id, &slot, voter, trace);
+                (protocol::seal(proof) == seal).then_some(protocol::Shown { voter, proof })
+            };
+            let others = book.votes().filter(|(peer, cast)| *peer != core.me && cast.root == root);
+            let unshown = others.filter(|(peer, _)| {
+                !book.is_shown(*peer, core.me) && !self.work.was_shown(&slot, *peer)
+            });
+            let proofs: Vec<protocol::Shown> =
+                unshown.filter_map(|(peer, cast)| fits(peer, cast.seal)).collect();
+            for shown in &proofs {
+                self.work.note_shown(slot, shown.voter);
+            }
+            for proofs in proofs.chunks(protocol::limits::PROOFS_MAX) {
+                self.say(Item::Certificate(protocol::Certificate {
+                    slot,
+                    root,
+                    proofs: proofs.to_vec(),
+                }));
+            }
+        }
+    }
+
+    /// Casts our vote in a slot, sealed with the trace root.
+    pub(crate) fn vote(
+        &mut self,
+        core: &Core,
+        slot: Slot,
+        trace: Hash,
+        vote: impl FnOnce(Hash) -> Vote,
+    ) {
+        let proof = protocol::proof(core.config.network, self.id, &slot, core.me, trace);
+        self.traces.insert(slot, trace);
+        self.news.insert(slot);
+        self.say(Item::Vote(vote(protocol::seal(proof))));
+    }
+
+    /// Whether we have voted in a slot, be it only in a step that is not recorded yet.
+    pub(crate) fn has_voted(&self, slot: &Slot) -> bool {
+        self.traces.contains_key(slot)
+    }
+
+    /// Signs what is pending, one step at a time: while one is on its way to the disk, more gathers.
+    fn speak(&mut self, core: &mut Core) {
+        if self.log.in_flight.is_some() || self.log.pending.is_empty() {
+            return;
+        }
+        let (mut bytes, mut count) = (0, 0);
+        for item in &self.log.pending {
+            bytes += encode(item).len();
+            if ITEMS_BYTES_MAX < bytes || count == protocol::limits::STEP_ITEMS_MAX {
+                break;
+            }
+            count += 1;
+        }
+        let items: Vec<Item> = self.log.pending.drain(..count).collect();
+        let (seq, prev) = self.ledger.next_step(core.me);
+        let report = (seq == 0).then(|| bounded(&core.config.report));
+        let step = Step { job: self.id, shard: 0, seq, prev, level: 0, report, items };
+        let traces = step.items.iter().filter_map(|item| match item {
+            Item::Vote(vote) => Some((vote.slot, self.traces[&vote.slot])),
+            Item::Certificate(_)
+            | Item::Leaves(_)
+            | Item::Abstention(_)
+            | Item::Seal(_)
+            | Item::Keepers(_)
+            | Item::Cancel => None,
+        });
+        let traces = traces.collect();
+        let step = core.config.keypair.sign(core.config.network, step);
+        let id = RecordId(core.id_for(self.id));
+        let record = StepEntry::new(&step, traces).record(seq, step.id());
+        core.push(Effect::Record { id: Some(id), record });
+        self.log.in_flight = Some((id, step.clone()));
+        let inserted = self.insert(core, step);
+        assert!(
+            inserted == Ok(Inserted::New),
+            "our own step does not fit our own log: {inserted:?}"
+        );
+        self.ledger.verdict();
+    }
+
+    /// Our step is on disk: now others may know it.
+    pub(crate) fn recorded(&mut self, core: &mut Core, record: RecordId) {
+        if let Some((_, step)) = self.log.in_flight.take_if(|(id, _)| *id == record) {
+            core.push(Effect::Broadcast {
+                job: self.id,
+                message: protocol::Message::Steps(vec![step]),
+            });
+        }
+    }
+
+    /// A claim of somebody else.
+    pub(crate) fn hear_claim(&mut self, core: &Core, claim: &Signed<Claim>) -> bool {
+        let Claim { stage, ref batches, span_ms, .. } = *claim.value();
+        let fits = usize::from(stage) < self.plan().manifest().stages.len()
+            && batches.iter().all(|batch| *batch < self.plan().partition(stage).batches());
+        if fits {
+            let until_ms = core.now.mono_ms.saturating_add(span_ms.min(self.work.lease_ms() * 4));
+            self.claims.add(claim.author(), stage, batches, until_ms);
+        }
+        fits
+    }
+
+    /// Peers that hold something of the job, by what they have said.
+    pub(crate) fn holders(&self) -> Vec<PeerId> {
+        self.ledger.keepers().iter().copied().chain(self.ledger.authors()).collect()
+    }
+}
+
+/// A report within its bound, whatever the machine calls itself.
+fn bounded(report: &Report) -> Report {
+    let cut = |text: &str| {
+        text.chars().filter(char::is_ascii).take(protocol::limits::REPORT_BYTES_MAX / 2).collect()
+    };
+    Report { engine: cut(&report.engine), cpu: cut(&report.cpu) }
+}

@@ -1,0 +1,74 @@
+//! Claims that are alive: who says that it runs which batch. They save work, and decide nothing.
+
+use std::collections::BTreeMap;
+
+use protocol::PeerId;
+
+use crate::limits::CLAIMS_PER_PEER_MAX;
+
+/// Live claims of other peers on the batches of one job.
+#[derive(Debug, Default)]
+pub(crate) struct Claims {
+    live: BTreeMap<(u16, u32), BTreeMap<PeerId, u64>>,
+    count: BTreeMap<PeerId, usize>,
+    /// Batches that a peer has claimed before: a second claim is not honoured.
+    spent: std::collections::BTreeSet<(u16, u32, PeerId)>,
+    /// When a batch last got a vote.
+    voted_ms: BTreeMap<(u16, u32), u64>,
+}
+
+impl Claims {
+    pub(crate) fn add(&mut self, peer: PeerId, stage: u16, batches: &[u32], until_ms: u64) {
+        for batch in batches {
+            let count = self.count.entry(peer).or_default();
+            if *count < CLAIMS_PER_PEER_MAX && self.spent.insert((stage, *batch, peer)) {
+                *count += 1;
+                self.live.entry((stage, *batch)).or_default().insert(peer, until_ms);
+            }
+        }
+    }
+
+    /// Claims on a batch that are alive.
+    pub(crate) fn on(
+        &self,
+        stage: u16,
+        batch: u32,
+        now_ms: u64,
+    ) -> impl Iterator<Item = (PeerId, u64)> + '_ {
+        let claims = self.live.get(&(stage, batch)).into_iter().flatten();
+        claims.filter(move |(_, until)| now_ms < **until).map(|(peer, until)| (*peer, *until))
+    }
+
+    /// A peer has voted: its claim has come true.
+    pub(crate) fn voted(&mut self, stage: u16, batch: u32, peer: PeerId, now_ms: u64) {
+        self.voted_ms.insert((stage, batch), now_ms);
+        self.release(stage, batch, peer);
+    }
+
+    /// When the batch last got a vote.
+    pub(crate) fn last_vote_ms(&self, stage: u16, batch: u32) -> Option<u64> {
+        self.voted_ms.get(&(stage, batch)).copied()
+    }
+
+    /// A peer is gone, and its claims with it. If it comes back, it may claim again.
+    pub(crate) fn drop_peer(&mut self, peer: PeerId) {
+        self.live.values_mut().for_each(|claims| {
+            claims.remove(&peer);
+        });
+        self.count.remove(&peer);
+        self.spent.retain(|(_, _, claimer)| *claimer != peer);
+    }
+
+    /// Whether anybody claims the batch.
+    pub(crate) fn is_claimed(&self, stage: u16, batch: u32, now_ms: u64) -> bool {
+        self.on(stage, batch, now_ms).next().is_some()
+    }
+
+    fn release(&mut self, stage: u16, batch: u32, peer: PeerId) {
+        if self.live.get_mut(&(stage, batch)).and_then(|claims| claims.remove(&peer)).is_some() {
+            if let Some(count) = self.count.get_mut(&peer) {
+                *count -= 1;
+            }
+        }
+    }
+}

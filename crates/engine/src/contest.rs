@@ -1,0 +1,250 @@
+//! Contests: posting leaves, and casting ballots on units in question or given up as a batch.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use protocol::{
+    About, Book, Hash, Item, Leaves, PeerId, Slot, Standing, UnitVerdict, Vote, merkle_path, rank,
+};
+
+use crate::active::Active;
+use crate::core::Core;
+use crate::limits::{ANCHOR_MS, LEAVES_MS, PLACE_MS, POISON};
+use crate::view::Stuck;
+
+/// What we have noticed and done about contests.
+#[derive(Debug, Default)]
+pub(crate) struct Contests {
+    since_ms: BTreeMap<(u16, u64), u64>,
+    posted: BTreeSet<(Slot, Hash)>,
+    wanted_since_ms: BTreeMap<(Slot, Hash), u64>,
+}
+
+/// Peers of the lowest ranks that cast ballots at once; more join if that does not decide.
+const FIRST_BALLOTS: usize = 8;
+/// Contested units that are looked at in one go.
+const UNITS_AT_ONCE: usize = 64;
+
+impl Active {
+    pub(crate) fn settle_contests(&mut self, core: &mut Core) {
+        self.post_leaves(core);
+        self.cast_ballots(core);
+        self.vote_by_units(core);
+    }
+
+    fn post_leaves(&mut self, core: &mut Core) {
+        let verdict = self.ledger.last_verdict();
+        let mut wanted: BTreeSet<(u16, u32, Hash)> = BTreeSet::new();
+        for (stage, unit) in &verdict.contested {
+            let batch = self.plan().partition(*stage).batch_of(*unit);
+            if let Standing::Quorum { root, .. } = verdict.batch(*stage, batch).standing {
+                wanted.insert((*stage, batch, root));
+            }
+        }
+        for stage in self.plan().stages() {
+            for (batch, verdict) in (0..).zip(verdict.batches(stage)) {
+                wanted.extend(verdict.leaves_wanted.iter().map(|root| (stage, batch, *root)));
+            }
+        }
+        for (stage, batch, root) in wanted {
+            let Some(slot) = self.ledger.slot(stage, About::Batch(batch)) else { continue };
+            let Some(digests) = self.work.kept(stage, batch, &slot) else { continue };
+            let Some(book) = self.ledger.book(&slot) else { continue };
+            let ours = book.vote_of(core.me).is_some_and(|cast| cast.root == root);
+            if !ours
+                || book.leaves_of(root).is_some()
+                || self.contests.posted.contains(&(slot, root))
+            {
+                continue;
+            }
+            let own = rank(self.id, stage, batch, core.me);
+            let before = |(peer, cast): (PeerId, &protocol::Cast)| {
+                cast.root == root && rank(self.id, stage, batch, peer) < own
+            };
+            let first = !book.votes().any(before);
+            let now = core.now.mono_ms;
+            let since = *self.contests.wanted_since_ms.entry((slot, root)).or_insert(now);
+            if first || since + LEAVES_MS <= now {
+                let digests = digests.iter().map(|(digest, _)| *digest).collect();
+                self.contests.posted.insert((slot, root));
+                self.say(Item::Leaves(Leaves { slot, root, digests }));
+            } else {
+                core.wake_at(since + LEAVES_MS);
+            }
+        }
+    }
+
+    fn cast_ballots(&mut self, core: &mut Core) {
+        let verdict = self.ledger.last_verdict();
+        let contested = verdict.contested.clone();
+        let is_turn = |(stage, unit): &&(u16, u64)| {
+            let first =
+                &verdict.batch(*stage, self.plan().partition(*stage).batch_of(*unit)).decide_first;
+            first.is_empty() || first.contains(unit)
+        };
+        let turn: Vec<(u16, u64)> =
+            contested.iter().filter(is_turn).take(UNITS_AT_ONCE).copied().collect();
+        self.contests.since_ms.retain(|at, _| contested.contains(at));
+        if verdict.is_faulty(core.me) {
+            return;
+        }
+        let live = self.live_workers(core);
+        let is_anchor = self.plan().manifest().policy.anchors.contains(&core.me);
+        if !is_anchor && !core.config.works {
+            return;
+        }
+        for (stage, unit) in turn {
+            let now = core.now.mono_ms;
+            let since = *self.contests.since_ms.entry((stage, unit)).or_insert(now);
+            let batch = self.plan().partition(stage).batch_of(unit);
+            let place = self.place(core, stage, batch, &live);
+            let patience = if is_anchor {
+                ANCHOR_MS
+            } else {
+                PLACE_MS * place.saturating_sub(FIRST_BALLOTS) as u64
+            };
+            if now < since + patience {
+                core.wake_at(since + patience);
+            } else {
+                self.cast_ballot(core, stage, unit);
+            }
+        }
+    }
+
+    /// Casts a ballot from what we executed, or sees to it that the unit is executed.
+    fn cast_ballot(&mut self, core: &mut Core, stage: u16, unit: u64) {
+        let about = About::Unit(unit);
+        let Some(slot) = self.ledger.slot(stage, about) else { return };
+        if self.has_voted(&slot) || self.work.is_busy_with(stage, about) {
+            return;
+        }
+        let batch = self.plan().partition(stage).batch_of(unit);
+        let of_batch = self.ledger.slot(stage, About::Batch(batch));
+        let first = self.plan().partition(stage).units_of(batch).start;
+        let kept = of_batch.and_then(|slot| self.work.kept(stage, batch, &slot));
+        if let Some((digest, trace)) = kept.map(|kept| kept[(unit - first) as usize]) {
+            let path = self.path_of(stage, unit, digest);
+            self.vote(core, slot, trace, |seal| Vote {
+                slot,
+                root: digest,
+                seal,
+                pack: None,
+                path,
+            });
+        } else if self.work.executions.contains_key(&(stage, unit)) {
+            self.pack(core, (stage, about), slot);
+        } else {
+            self.work.wanted_units.insert((stage, unit));
+        }
+    }
+
+    /// The path that shows a digest under the root of a batch that we know the leaves of.
+    pub(crate) fn path_of(&mut self, stage: u16, unit: u64, digest: Hash) -> Vec<Hash> {
+        let partition = self.plan().partition(stage);
+        let batch = partition.batch_of(unit);
+        let index = (unit - partition.units_of(batch).start) as usize;
+        let Some(slot) = self.ledger.slot(stage, About::Batch(batch)) else { return vec![] };
+        let own = self.work.kept(stage, batch, &slot);
+        let own: Option<Vec<Hash>> =
+            own.map(|kept| kept.iter().map(|(digest, _)| *digest).collect());
+        let standing = match &self.ledger.last_verdict().batch(stage, batch).standing {
+            Standing::Quorum { root, .. } => Some(*root),
+            Standing::Open | Standing::SelfExecuted { .. } => None,
+        };
+        let posted = standing
+            .and_then(|root| self.ledger.book(&slot)?.leaves_of(root))
+            .map(<[Hash]>::to_vec);
+        let leaves = posted.or(own).filter(|leaves| leaves.get(index) == Some(&digest));
+        leaves.map_or_else(Vec::new, |leaves| merkle_path(&leaves, index))
+    }
+
+    /// Batches that peers gave up on as a whole: every unit that can be done is voted on alone.
+    fn vote_by_units(&mut self, core: &mut Core) {
+        let may = core.config.works || self.submitted;
+        let faulty = self.ledger.last_verdict().is_faulty(core.me);
+        for (slot, batch) in self.given_up_batches().into_iter().filter(|_| may && !faulty) {
+            let is_ours = self.work_is_ours(core, slot.stage, batch);
+            for unit in self.plan().partition(slot.stage).units_of(batch) {
+                let done = self
+                    .ledger
+                    .last_verdict()
+                    .batch(slot.stage, batch)
+                    .units
+                    .get(&unit)
+                    .is_some_and(|unit| match unit {
+                        UnitVerdict::Accepted(_) | UnitVerdict::Decided(_) => true,
+                        UnitVerdict::Contested => false,
+                    });
+                if !done && is_ours && self.reasons(slot, unit).len() < self.poison(core) {
+                    self.cast_ballot(core, slot.stage, unit);
+                }
+            }
+        }
+    }
+
+    fn work_is_ours(&self, core: &Core, stage: u16, batch: u32) -> bool {
+        let live = self.live_workers(core);
+        let is_anchor = self.plan().manifest().policy.anchors.contains(&core.me);
+        if is_anchor {
+            live.len() < self.quorum()
+        } else {
+            self.place(core, stage, batch, &live) < POISON.max(self.quorum())
+        }
+    }
+
+    /// Abstentions that make a unit poison: three, or all workers there are.
+    fn poison(&self, core: &Core) -> usize {
+        let workers = self.live_workers(core).len() + usize::from(core.me != self.submitter());
+        workers.clamp(1, POISON)
+    }
+
+    fn given_up_batches(&self) -> Vec<(Slot, u32)> {
+        let verdict = self.ledger.last_verdict();
+        let mut given_up = Vec::new();
+        for (slot, book) in self.ledger.books() {
+            let About::Batch(batch) = slot.about else { continue };
+            let open =
+                !matches!(verdict.batch(slot.stage, batch).standing, Standing::Quorum { .. });
+            if open
+                && !book.abstentions().is_empty()
+                && self.goes_by_units(slot)
+                && self.is_current(slot)
+            {
+                given_up.push((*slot, batch));
+            }
+        }
+        given_up
+    }
+
+    fn is_current(&self, slot: &Slot) -> bool {
+        self.slot_now(slot.stage, slot.about) == Some(*slot)
+    }
+
+    /// Who gave up on a unit, in its batch's slot or in its own.
+    fn reasons(&self, of_batch: Slot, unit: u64) -> BTreeMap<PeerId, protocol::Reason> {
+        let own = self.slot_now(of_batch.stage, About::Unit(unit));
+        let books: [Option<&Book>; 2] =
+            [self.ledger.book(&of_batch), own.and_then(|slot| self.ledger.book(&slot))];
+        let reasons = books.into_iter().flatten().filter_map(|book| book.abstentions().get(&unit));
+        reasons.flatten().map(|(peer, reason)| (*peer, *reason)).collect()
+    }
+
+    /// Units that enough peers gave up on, and that nobody could do.
+    pub(crate) fn stuck_units(&self, core: &Core) -> Vec<Stuck> {
+        let mut stuck = Vec::new();
+        for (slot, batch) in self.given_up_batches() {
+            for unit in self.plan().partition(slot.stage).units_of(batch) {
+                let reasons = self.reasons(slot, unit);
+                let accepted =
+                    self.ledger.last_verdict().batch(slot.stage, batch).units.contains_key(&unit);
+                if !accepted && self.poison(core) <= reasons.len() {
+                    stuck.push(Stuck {
+                        stage: slot.stage,
+                        unit,
+                        reasons: reasons.into_iter().collect(),
+                    });
+                }
+            }
+        }
+        stuck
+    }
+}

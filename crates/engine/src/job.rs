@@ -1,0 +1,326 @@
+//! A job as one node knows it: how far it has come here, and what the node is to it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use protocol::{
+    Announcement, BlobRef, Execution, Hash, Ledger, Manifest, Message, PeerId, Plan, Signed, Slot,
+    Step,
+};
+use protocol::{BlobId, JobId, Source, Tree};
+
+use crate::active::Active;
+use crate::core::Core;
+use crate::journal::JobEntry;
+use crate::limits::{EARLY_STEPS_MAX, FETCH_FROM_MAX, RETRY_MS_MAX, RETRY_MS_MIN};
+use crate::{Effect, FetchId, FetchLoss, Got, Want};
+
+/// One job.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) id: JobId,
+    pub(crate) announcement: Option<Signed<Announcement>>,
+    pub(crate) phase: Phase,
+    /// We published it.
+    pub(crate) submitted: bool,
+    /// Our owner asked for it.
+    pub(crate) opened: bool,
+    /// A submitter asked us to hold it.
+    pub(crate) kept_for: Option<PeerId>,
+    /// When we first heard of it.
+    pub(crate) seen_ms: u64,
+    /// Steps that came before the manifest; from the journal after a restart.
+    early: Vec<Signed<Step>>,
+    traces: BTreeMap<Slot, Hash>,
+    executions: BTreeMap<(u16, u64), Execution>,
+}
+
+/// How far a job has come here.
+#[derive(Debug)]
+pub(crate) enum Phase {
+    /// Known by id only.
+    Seeking,
+    /// Announced, and nobody here needs more.
+    Noted,
+    /// The manifest is on its way.
+    Manifest(Attempt),
+    /// The manifest is here; trees that units are derived from are on their way.
+    Parts { plan: Box<Plan>, attempt: Attempt },
+    /// Everything that a verdict needs is here.
+    Active(Box<Active>),
+    /// The submitter's mistake: nobody can run it.
+    Broken { why: String },
+}
+
+/// A fetch under way, or when to try again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attempt {
+    pub(crate) under_way: Option<FetchId>,
+    pub(crate) retry_ms: u64,
+    pub(crate) pause_ms: u64,
+}
+
+impl Attempt {
+    pub(crate) fn now(now_ms: u64) -> Self {
+        Self { under_way: None, retry_ms: now_ms, pause_ms: RETRY_MS_MIN }
+    }
+
+    /// Whether to start; if so, `under_way` must be set.
+    pub(crate) fn is_due(&self, now_ms: u64) -> bool {
+        self.under_way.is_none() && self.retry_ms <= now_ms
+    }
+
+    pub(crate) fn failed(&mut self, now_ms: u64) {
+        self.under_way = None;
+        self.retry_ms = now_ms + self.pause_ms;
+        self.pause_ms = (self.pause_ms * 2).min(RETRY_MS_MAX);
+    }
+}
+
+impl Job {
+    pub(crate) fn new(id: JobId, seen_ms: u64) -> Self {
+        Self {
+            id,
+            announcement: None,
+            phase: Phase::Seeking,
+            submitted: false,
+            opened: false,
+            kept_for: None,
+            seen_ms,
+            early: Vec::new(),
+            traces: BTreeMap::new(),
+            executions: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn active(&mut self) -> Option<&mut Active> {
+        match &mut self.phase {
+            Phase::Active(active) => Some(active),
+            Phase::Seeking
+            | Phase::Noted
+            | Phase::Manifest(_)
+            | Phase::Parts { .. }
+            | Phase::Broken { .. } => None,
+        }
+    }
+
+    pub(crate) fn entry(&self) -> JobEntry {
+        JobEntry {
+            job: self.id,
+            announcement: self.announcement.as_ref().map(|a| a.envelope().clone()),
+            submitted: self.submitted,
+            opened: self.opened,
+            kept_for: self.kept_for,
+        }
+    }
+
+    /// Puts the job into the journal; nothing waits for it.
+    pub(crate) fn note(&self, core: &mut Core) {
+        core.push(Effect::Record { id: None, record: self.entry().record() });
+    }
+
+    /// Keeps what a restart has brought back until the manifest is here.
+    pub(crate) fn remember(&mut self, step: Signed<Step>, traces: Vec<(Slot, Hash)>) {
+        self.traces.extend(traces);
+        self.early.push(step);
+    }
+
+    pub(crate) fn remember_execution(&mut self, stage: u16, unit: u64, execution: Execution) {
+        self.executions.insert((stage, unit), execution);
+    }
+
+    /// Keeps a step that came too early; reconciliation brings those that do not fit.
+    pub(crate) fn hold(&mut self, step: Signed<Step>) {
+        if self.early.len() < EARLY_STEPS_MAX {
+            self.early.push(step);
+        }
+    }
+
+    /// Starts to fetch what the next phase needs, if that is due.
+    pub(crate) fn pursue(&mut self, core: &mut Core) {
+        let wanted = self.submitted
+            || self.opened
+            || self.kept_for.is_some()
+            || (core.config.works
+                && self.announcement.as_ref().is_some_and(|a| is_for_us(core, a.value())));
+        if matches!(self.phase, Phase::Noted) && wanted {
+            self.phase = Phase::Manifest(Attempt::now(core.now.mono_ms));
+        }
+        let from = self.providers(core);
+        let now = core.now.mono_ms;
+        let manifest = self.announcement.as_ref().map(|a| a.value().manifest());
+        match (&mut self.phase, manifest) {
+            (Phase::Manifest(attempt), Some(manifest)) => {
+                fetch_when_due(core, self.id, attempt, now, from, || Want::Manifest(manifest));
+            }
+            (Phase::Parts { plan, attempt }, _) => {
+                let parts = plan.missing_parts();
+                let want = || Want::Inputs { blobs: vec![], trees: vec![], parts };
+                fetch_when_due(core, self.id, attempt, now, from, want);
+            }
+            (Phase::Active(active), _) => active.pursue_inputs(core, from),
+            (Phase::Seeking | Phase::Noted | Phase::Broken { .. } | Phase::Manifest(_), _) => {}
+        }
+    }
+
+    /// Takes in what a fetch of this phase has brought.
+    pub(crate) fn fetched(&mut self, core: &mut Core, fetch: FetchId, got: Result<Got, FetchLoss>) {
+        if let Phase::Active(active) = &mut self.phase {
+            active.fetched(core, fetch, got);
+            return;
+        }
+        match got {
+            Ok(Got::Manifest(manifest)) => self.take_manifest(core, *manifest),
+            Ok(Got::Inputs { parts }) => self.take_parts(core, parts),
+            Ok(Got::Packs { .. }) => {}
+            Err(FetchLoss::Malformed(blob)) => {
+                self.phase = Phase::Broken {
+                    why: format!("its manifest or a dataset of it is malformed ({blob})"),
+                };
+            }
+            Err(FetchLoss::Missing(_) | FetchLoss::NoRoom) => self.try_later(core),
+        }
+    }
+
+    /// The manifest is here: from the network, or from our own owner.
+    pub(crate) fn take_manifest(&mut self, core: &mut Core, manifest: Manifest) {
+        let author = self.announcement.as_ref().map(Signed::author);
+        if author.is_some_and(|author| author != manifest.submitter) {
+            self.phase = Phase::Broken {
+                why: "it is announced by somebody else than its submitter".to_owned(),
+            };
+            return;
+        }
+        let plan = Box::new(Plan::new(manifest));
+        self.phase = Phase::Parts { plan, attempt: Attempt::now(core.now.mono_ms) };
+        self.begin_when_complete(core);
+    }
+
+    fn take_parts(&mut self, core: &mut Core, parts: Vec<(BlobId, Tree)>) {
+        let Phase::Parts { plan, .. } = &mut self.phase else { return };
+        for (id, tree) in parts {
+            if !plan.add_parts(id, tree) {
+                let why =
+                    "a dataset has another number of parts than the manifest says, or nested trees";
+                self.phase = Phase::Broken { why: why.to_owned() };
+                return;
+            }
+        }
+        self.begin_when_complete(core);
+    }
+
+    fn begin_when_complete(&mut self, core: &mut Core) {
+        if !matches!(&self.phase, Phase::Parts { plan, .. } if plan.missing_parts().is_empty()) {
+            return;
+        }
+        let Phase::Parts { plan, .. } = std::mem::replace(&mut self.phase, Phase::Noted) else {
+            return;
+        };
+        let ledger = Ledger::new(Arc::new(*plan));
+        let traces = std::mem::take(&mut self.traces);
+        let executions = std::mem::take(&mut self.executions);
+        let mut active =
+            Box::new(Active::new(core, self.id, ledger, traces, executions, self.seen_ms));
+        active.submitted = self.submitted;
+        active.opened = self.opened;
+        active.kept_for = self.kept_for;
+        for step in std::mem::take(&mut self.early) {
+            // One that breaks the job's rules could not be refused before they were known.
+            let _ = active.insert(core, step);
+        }
+        core.push(Effect::Join { job: self.id });
+        active.ask_around(core);
+        self.phase = Phase::Active(active);
+    }
+
+    fn try_later(&mut self, core: &mut Core) {
+        let now = core.now.mono_ms;
+        if let Phase::Manifest(attempt) | Phase::Parts { attempt, .. } = &mut self.phase {
+            attempt.failed(now);
+            core.wake_at(attempt.retry_ms);
+        }
+    }
+
+    /// Linked peers that may have the job's bytes: the submitter, keepers and workers first.
+    fn providers(&mut self, core: &Core) -> Vec<PeerId> {
+        let submitter = self.announcement.as_ref().map(Signed::author);
+        let authors: Vec<PeerId> = self.active().map_or_else(Vec::new, |active| active.holders());
+        let mut from: Vec<PeerId> = Vec::new();
+        for peer in submitter.into_iter().chain(authors).chain(core.links.keys().copied()) {
+            if peer != core.me
+                && core.links.contains_key(&peer)
+                && !from.contains(&peer)
+                && from.len() < FETCH_FROM_MAX
+            {
+                from.push(peer);
+            }
+        }
+        from
+    }
+}
+
+/// Whether a job is one that this node's owner lends the machine to.
+pub(crate) fn is_for_us(core: &Core, announcement: &Announcement) -> bool {
+    why_not(core, announcement).is_none()
+}
+
+/// Why this node does not work on a job.
+pub(crate) fn why_not(core: &Core, announcement: &Announcement) -> Option<String> {
+    if !core.config.works {
+        return Some("this node does not work for others".to_owned());
+    }
+    if core.paused {
+        return Some("work is paused".to_owned());
+    }
+    let (asked, lent) = (announcement.memory_bytes, core.config.memory_bytes);
+    if lent < asked {
+        return Some(format!("its units may use {asked} bytes of memory; this node lends {lent}"));
+    }
+    if announcement.semantics != protocol::SEMANTICS {
+        return Some(format!(
+            "it needs semantics {}; this node has {}",
+            announcement.semantics,
+            protocol::SEMANTICS
+        ));
+    }
+    None
+}
+
+pub(crate) fn fetch_when_due(
+    core: &mut Core,
+    job: JobId,
+    attempt: &mut Attempt,
+    now: u64,
+    from: Vec<PeerId>,
+    want: impl FnOnce() -> Want,
+) {
+    if attempt.is_due(now) {
+        let fetch = FetchId(core.id_for(job));
+        attempt.under_way = Some(fetch);
+        core.push(Effect::Fetch { fetch, job, want: want(), from });
+    } else if attempt.under_way.is_none() {
+        core.wake_at(attempt.retry_ms);
+    }
+}
+
+/// What a worker or keeper of a job has to hold.
+pub(crate) fn inputs_of(plan: &Plan) -> Want {
+    let manifest = plan.manifest();
+    let trees: Vec<BlobRef> = manifest.stages.iter().flat_map(|stage| stage.trees()).collect();
+    let mut blobs = manifest.blobs();
+    blobs.retain(|blob| !trees.contains(blob));
+    let parts = manifest.stages.iter().filter_map(|stage| match &stage.source {
+        Source::Parts(parts) => Some(parts.tree),
+        Source::Range(_)
+        | Source::Grid(_)
+        | Source::Each(_)
+        | Source::Gather(_)
+        | Source::ByName(_) => None,
+    });
+    Want::Inputs { blobs, parts: parts.collect(), trees }
+}
+
+/// The message that tells a neighbour about a job.
+pub(crate) fn announce(job: &Job) -> Option<Message> {
+    job.announcement.clone().map(Message::Announce)
+}

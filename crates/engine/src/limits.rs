@@ -1,0 +1,50 @@
+//! The engine's own bounds and spans, each with its reason. Spans are in milliseconds.
+
+/// Jobs known at the same time; the oldest announcements are not taken in any more.
+pub(crate) const JOBS_MAX: usize = 4096;
+/// Steps held for a job whose manifest is still on its way.
+pub(crate) const EARLY_STEPS_MAX: usize = 4096;
+/// Peers that a fetch may ask.
+pub(crate) const FETCH_FROM_MAX: usize = 16;
+/// First pause after a fetch that failed; doubled each time.
+pub(crate) const RETRY_MS_MIN: u64 = 500;
+pub(crate) const RETRY_MS_MAX: u64 = 30_000;
+/// How long a claim is honoured before any batch was timed.
+pub(crate) const LEASE_MS_FIRST: u64 = 30_000;
+/// The shortest lease: shorter ones only measure jitter.
+pub(crate) const LEASE_MS_MIN: u64 = 2_000;
+/// A lease is this many median batch times.
+pub(crate) const LEASE_BATCHES: u64 = 3;
+/// Batch times that the median is taken over.
+pub(crate) const BATCH_TIMES_KEPT: usize = 15;
+/// How long a peer that is not among a batch's first k waits for those, per place.
+pub(crate) const PLACE_MS: u64 = 100;
+/// How long votes may lack their certificates before another peer executes the batch, too.
+pub(crate) const UNJOINED_MS: u64 = 3_000;
+/// A submitter without any peer executes its own job after this time.
+pub(crate) const ALONE_MS: u64 = 10_000;
+/// A submitter with some peers, but fewer than the quorum, helps after this time.
+pub(crate) const FEW_PEERS_MS: u64 = 1_500;
+/// First and longest pause between reconciliations while a job makes no progress.
+pub(crate) const SYNC_MS_MIN: u64 = 1_000;
+pub(crate) const SYNC_MS_MAX: u64 = 30_000;
+/// How long a contest waits for ballots before an anchor decides it.
+pub(crate) const ANCHOR_MS: u64 = 2_000;
+/// How long others wait for the leaves that the lowest-ranked voter should post.
+pub(crate) const LEAVES_MS: u64 = 1_000;
+/// How long a keeper may take to answer before another is asked.
+pub(crate) const KEEPER_MS: u64 = 30_000;
+/// Keepers that make it safe to leave, if there are that many peers that keep.
+pub(crate) const KEEPERS_WANTED: usize = 3;
+/// How long a unit or batch rests after it gave no outcome here.
+pub(crate) const LOSS_MS: u64 = 20_000;
+/// Abstentions that make a unit poison here.
+pub(crate) const POISON: usize = 3;
+/// Units of finished batches whose digests are remembered for ballots.
+pub(crate) const KEPT_UNITS_MAX: usize = 1 << 16;
+/// Bytes of items in one step, below the limit by what surrounds them.
+pub(crate) const ITEMS_BYTES_MAX: usize = 38 << 10;
+/// Bytes of steps in one message of a reconciliation.
+pub(crate) const STEPS_BYTES_MAX: usize = 256 << 10;
+/// Live claims that are honoured from one peer.
+pub(crate) const CLAIMS_PER_PEER_MAX: usize = 64;

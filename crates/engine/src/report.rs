@@ -1,0 +1,227 @@
+//! What people see of a job: numbers that always add up, and names with reasons.
+
+use std::collections::BTreeMap;
+
+use protocol::{About, PeerId, Standing, UnitVerdict};
+
+use crate::active::Active;
+use crate::core::Core;
+use crate::job::{Job, Phase, why_not};
+use crate::{JobState, JobView, StageView};
+
+/// What this node knows of a job.
+pub(crate) fn view(core: &Core, job: &Job) -> JobView {
+    let announced = job.announcement.as_ref();
+    let mut view = JobView {
+        job: job.id,
+        name: String::new(),
+        submitter: announced.map_or(PeerId::new([0; 32]), protocol::Signed::author),
+        created_ms: announced.map_or(0, |a| a.value().created_ms),
+        expires_ms: announced.map_or(0, |a| a.value().expires_ms),
+        state: JobState::Seeking,
+        stages: Vec::new(),
+        executions: 0,
+        disputed: 0,
+        convicted: Vec::new(),
+        outvoted: Vec::new(),
+        workers: Vec::new(),
+        keepers: Vec::new(),
+        keepers_wanted: None,
+        safe_to_leave: false,
+        idle_reason: announced.and_then(|a| why_not(core, a.value())),
+    };
+    match &job.phase {
+        Phase::Seeking => {}
+        Phase::Noted | Phase::Manifest(_) | Phase::Parts { .. } => view.state = JobState::Fetching,
+        Phase::Broken { why } => view.state = JobState::Broken { why: why.clone() },
+        Phase::Active(active) => active.describe(core, &mut view),
+    }
+    view
+}
+
+impl Active {
+    fn describe(&self, core: &Core, view: &mut JobView) {
+        let manifest = self.plan().manifest();
+        view.name.clone_from(&manifest.name);
+        view.submitter = manifest.submitter;
+        view.created_ms = manifest.created_ms;
+        view.expires_ms = manifest.expires_ms;
+        view.stages = self.plan().stages().map(|stage| self.describe_stage(core, stage)).collect();
+        self.describe_votes(view);
+        let verdict = self.ledger.last_verdict();
+        view.disputed = (verdict.contested.len() + verdict.decided.len()) as u64;
+        view.convicted = self.describe_convicted();
+        view.keepers =
+            if self.submitted { self.confirmed_keepers() } else { self.ledger.keepers().to_vec() };
+        if self.submitted {
+            let wanted = Self::keepers_wanted(core);
+            view.keepers_wanted = Some(wanted);
+            view.safe_to_leave = wanted <= view.keepers.len();
+        }
+        if let Some(why) = self.inputs.why() {
+            view.idle_reason = Some(why.to_owned());
+        }
+        view.state = self.state(core);
+    }
+
+    pub(crate) fn state(&self, core: &Core) -> JobState {
+        if self.ledger.is_cancelled() {
+            return JobState::Cancelled;
+        }
+        if self.plan().manifest().expires_ms < core.now.unix_ms {
+            return JobState::Expired;
+        }
+        if let Some((stage, failed)) = self.inputs.failed_reading() {
+            let stage = self.plan().stage(stage).upstream().unwrap_or(stage);
+            return JobState::Failed { stage, failed };
+        }
+        if self.is_settled() {
+            return self.settled_state();
+        }
+        let stuck = self.stuck_units(core);
+        let waits_only_for = !stuck.is_empty()
+            && self.unsettled_units() <= stuck.len() as u64 + self.downstream_units();
+        if waits_only_for { JobState::Stuck(stuck) } else { JobState::Running }
+    }
+
+    fn settled_state(&self) -> JobState {
+        let self_executed = self.has_self_executed();
+        match (self.inputs.failed_results(), self.submitted || self.opened) {
+            (Some(failed), _) if failed != 0 => {
+                JobState::Failed { stage: self.plan().manifest().stages.len() as u16 - 1, failed }
+            }
+            (None, true) => JobState::Running,
+            (Some(_), _) | (None, false) if self_executed => JobState::SelfExecuted,
+            (Some(_), _) | (None, false) => JobState::Verified,
+        }
+    }
+
+    /// Whether every unit of every stage has an uncontested outcome.
+    pub(crate) fn is_settled(&self) -> bool {
+        let verdict = self.ledger.last_verdict();
+        self.plan()
+            .stages()
+            .rev()
+            .all(|stage| verdict.batches(stage).iter().all(protocol::BatchVerdict::is_settled))
+    }
+
+    /// Whether nothing is left to do for anybody.
+    pub(crate) fn is_over(&self) -> bool {
+        self.ledger.is_cancelled() || (self.is_settled() && !self.has_self_executed())
+    }
+
+    fn has_self_executed(&self) -> bool {
+        let verdict = self.ledger.last_verdict();
+        let alone = |batch: &protocol::BatchVerdict| {
+            matches!(batch.standing, Standing::SelfExecuted { .. })
+        };
+        self.plan().stages().any(|stage| verdict.batches(stage).iter().any(alone))
+    }
+
+    fn unsettled_units(&self) -> u64 {
+        self.plan()
+            .stages()
+            .map(|stage| self.plan().partition(stage).units() - self.count(stage).0.accepted)
+            .sum()
+    }
+
+    /// Units of stages that cannot start before an earlier one is done.
+    fn downstream_units(&self) -> u64 {
+        let verdict = self.ledger.last_verdict();
+        let waiting = self.plan().stages().filter(|s| {
+            self.plan().stage(*s).upstream().is_some() && verdict.gathered(*s).is_none()
+        });
+        waiting.map(|stage| self.plan().partition(stage).units()).sum()
+    }
+
+    /// Units of a stage by verdict alone, and the batches without any.
+    fn count(&self, stage: u16) -> (StageView, Vec<(u32, u64)>) {
+        let (mut view, mut open) = (StageView::default(), Vec::new());
+        for (batch, verdict) in (0..).zip(self.ledger.last_verdict().batches(stage)) {
+            let units = self.plan().partition(stage).units_of(batch);
+            let size = units.end - units.start;
+            let contested =
+                verdict.units.values().filter(|unit| **unit == UnitVerdict::Contested).count()
+                    as u64;
+            let alone = verdict.units.len() as u64 - contested;
+            view.contested += contested;
+            match &verdict.standing {
+                Standing::Quorum { .. } => view.accepted += size - contested,
+                Standing::SelfExecuted { .. } => view.self_executed += size - contested,
+                Standing::Open => {
+                    view.accepted += alone;
+                    open.push((batch, size - contested - alone));
+                }
+            }
+        }
+        (view, open)
+    }
+
+    fn describe_stage(&self, core: &Core, stage: u16) -> StageView {
+        let (mut view, open) = self.count(stage);
+        view.name.clone_from(&self.plan().stage(stage).name);
+        view.units = self.plan().partition(stage).units();
+        for (batch, units) in open {
+            let voted = || {
+                let slot = self.slot_now(stage, About::Batch(batch))?;
+                self.ledger.book(&slot)?.votes().next().map(|_| ())
+            };
+            let own = self.work.is_busy_with(stage, About::Batch(batch));
+            if own || self.claims.is_claimed(stage, batch, core.now.mono_ms) || voted().is_some() {
+                view.running += units;
+            } else {
+                view.open += units;
+            }
+        }
+        view
+    }
+
+    fn describe_votes(&self, view: &mut JobView) {
+        let verdict = self.ledger.last_verdict();
+        let (mut executed, mut outvoted): (BTreeMap<PeerId, u64>, BTreeMap<PeerId, u64>) =
+            Default::default();
+        for (slot, book) in self.ledger.books() {
+            let (units, standing) = match slot.about {
+                About::Batch(batch) => {
+                    let units = self.plan().partition(slot.stage).units_of(batch);
+                    (units.end - units.start, Some(&verdict.batch(slot.stage, batch).standing))
+                }
+                About::Unit(_) => (1, None),
+            };
+            for (peer, cast) in book.votes() {
+                // A ballot without a pack of its own repeats what its author executed with the batch.
+                if cast.pack.is_some() {
+                    *executed.entry(peer).or_default() += units;
+                }
+                if matches!(standing, Some(Standing::Quorum { root, .. }) if *root != cast.root) {
+                    *outvoted.entry(peer).or_default() += units;
+                }
+            }
+        }
+        view.executions = executed.values().sum();
+        view.workers = executed.into_iter().collect();
+        view.outvoted = outvoted.into_iter().collect();
+    }
+
+    fn describe_convicted(&self) -> Vec<(PeerId, String)> {
+        let verdict = self.ledger.last_verdict();
+        let name =
+            |(stage, unit): &(u16, u64)| format!("{} {unit}", self.plan().stage(*stage).name);
+        let wrong = verdict.convicted.iter().map(|(peer, conviction)| {
+            let count = conviction.units.len();
+            let list: Vec<String> = conviction.units.iter().take(4).map(name).collect();
+            let more = if list.len() < count { ", …" } else { "" };
+            let how = if conviction.colluded {
+                "the same wrong outcome as another peer"
+            } else {
+                "a wrong outcome"
+            };
+            (*peer, format!("stated {how} on {count} decided units ({}{more})", list.join(", ")))
+        });
+        let forked = verdict
+            .equivocators
+            .iter()
+            .map(|peer| (*peer, "signed contradicting statements".to_owned()));
+        wrong.chain(forked).collect()
+    }
+}

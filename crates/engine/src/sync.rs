@@ -1,0 +1,90 @@
+//! Reconciliation: gossip may lose anything, so logs are compared while a job makes no progress.
+
+use protocol::{Heads, Message, PeerId, Signed, Step};
+
+use crate::active::Active;
+use crate::core::Core;
+use crate::limits::{STEPS_BYTES_MAX, SYNC_MS_MAX, SYNC_MS_MIN};
+
+/// When to compare logs again.
+#[derive(Debug)]
+pub(crate) struct Sync {
+    next_ms: u64,
+    pause_ms: u64,
+    rounds: u64,
+}
+
+impl Sync {
+    pub(crate) fn new(now_ms: u64) -> Self {
+        Self { next_ms: now_ms + SYNC_MS_MIN, pause_ms: SYNC_MS_MIN, rounds: 0 }
+    }
+
+    /// Something new came: no need to ask for a while, but soon again if it stays the last.
+    pub(crate) fn progress(&mut self, now_ms: u64) {
+        self.pause_ms = SYNC_MS_MIN;
+        self.next_ms = now_ms + SYNC_MS_MIN;
+    }
+}
+
+impl Active {
+    /// Compares logs with everybody we are linked to.
+    pub(crate) fn ask_around(&mut self, core: &mut Core) {
+        let peers: Vec<PeerId> = core.links.keys().copied().collect();
+        for peer in peers {
+            core.send(peer, Message::Heads(self.ledger.heads(true)));
+        }
+    }
+
+    pub(crate) fn tend_sync(&mut self, core: &mut Core) {
+        if self.over {
+            return;
+        }
+        let now = core.now.mono_ms;
+        if now < self.sync.next_ms {
+            core.wake_at(self.sync.next_ms);
+            return;
+        }
+        self.sync.rounds += 1;
+        self.sync.pause_ms = (self.sync.pause_ms * 2).min(SYNC_MS_MAX);
+        self.sync.next_ms = now + self.sync.pause_ms;
+        core.wake_at(self.sync.next_ms);
+        let turn = self.sync.rounds.to_le_bytes();
+        let mut peers: Vec<PeerId> = core.links.keys().copied().collect();
+        peers.sort_by_cached_key(|peer| {
+            core.coin(&[self.id.blob().as_bytes(), &turn, peer.as_bytes()])
+        });
+        for peer in peers.into_iter().take(2) {
+            core.send(peer, Message::Heads(self.ledger.heads(true)));
+        }
+    }
+
+    /// Sends what the other lacks, and asks for what we lack.
+    pub(crate) fn hear_heads(&mut self, core: &mut Core, from: PeerId, heads: &Heads) {
+        let (missing, lacking) = self.ledger.compare(heads);
+        for steps in chunks(missing) {
+            core.send(from, Message::Steps(steps));
+        }
+        if lacking && heads.answer {
+            core.send(from, Message::Heads(self.ledger.heads(false)));
+        }
+    }
+}
+
+/// Cuts steps into messages of bounded size.
+fn chunks(steps: Vec<Signed<Step>>) -> Vec<Vec<Signed<Step>>> {
+    let (mut chunks, mut bytes) = (Vec::<Vec<Signed<Step>>>::new(), 0);
+    for step in steps {
+        let size = step.envelope().body_len();
+        match chunks.last_mut().filter(|_| bytes + size <= STEPS_BYTES_MAX) {
+            Some(chunk) => {
+                bytes += size;
+                chunk.push(step);
+            }
+            None => {
+                bytes = size;
+                chunks.push(vec![step]);
+            }
+        }
+    }
+    chunks
+}

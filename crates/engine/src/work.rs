@@ -1,0 +1,518 @@
+//! Working: which batch to take, how it is run, and the vote that comes of it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use protocol::{
+    About, Abstention, BlobRef, Claim, Execution, Gathered, Hash, Item, Loss, Message, Outcome,
+    PeerId, Plan, Reason, Slot, Standing, Vote, merkle_root, rank,
+};
+
+use crate::active::Active;
+use crate::core::Core;
+use crate::limits::{
+    ALONE_MS, BATCH_TIMES_KEPT, FEW_PEERS_MS, KEPT_UNITS_MAX, LEASE_BATCHES, LEASE_MS_FIRST,
+    LEASE_MS_MIN, LOSS_MS, PLACE_MS, UNJOINED_MS,
+};
+use crate::{Effect, PackId, RunId};
+
+type Place = (u16, About);
+
+/// What this node executes and has executed for one job.
+#[derive(Debug)]
+pub(crate) struct Work {
+    me: PeerId,
+    /// Batches that may need us, in the order in which we take them.
+    order: Vec<(u16, u32)>,
+    convicted: usize,
+    runs: BTreeMap<RunId, Run>,
+    packing: BTreeMap<PackId, Packing>,
+    /// Units executed and not packed yet.
+    pub(crate) executions: BTreeMap<(u16, u64), Execution>,
+    /// Digests and traces of batches that we voted on: ballots are cast from them.
+    kept: BTreeMap<(u16, u32), (Slot, Vec<(Hash, Hash)>)>,
+    kept_units: usize,
+    /// What gave no outcome here rests until then.
+    resting: BTreeMap<Place, u64>,
+    /// Units to execute alone, for a ballot.
+    pub(crate) wanted_units: BTreeSet<(u16, u64)>,
+    shown: BTreeSet<(Slot, PeerId)>,
+    abstained: BTreeSet<(Slot, u64)>,
+    times: VecDeque<u64>,
+}
+
+#[derive(Debug)]
+struct Run {
+    place: Place,
+    slot: Slot,
+    left: BTreeSet<u64>,
+    lost: Vec<(u64, Loss)>,
+    started_ms: u64,
+    units: usize,
+}
+
+#[derive(Debug)]
+struct Packing {
+    place: Place,
+    slot: Slot,
+    digests: Vec<(Hash, Hash)>,
+}
+
+/// Whether to take a batch.
+enum Choice {
+    Now,
+    At(u64),
+    No,
+}
+
+impl Work {
+    pub(crate) fn new(
+        me: PeerId,
+        plan: &Plan,
+        executions: BTreeMap<(u16, u64), Execution>,
+    ) -> Self {
+        let mut work = Self {
+            me,
+            order: Vec::new(),
+            convicted: 0,
+            runs: BTreeMap::new(),
+            packing: BTreeMap::new(),
+            executions,
+            kept: BTreeMap::new(),
+            kept_units: 0,
+            resting: BTreeMap::new(),
+            wanted_units: BTreeSet::new(),
+            shown: BTreeSet::new(),
+            abstained: BTreeSet::new(),
+            times: VecDeque::new(),
+        };
+        work.arrange(plan);
+        work
+    }
+
+    /// All batches by our own rank, the small ones of a stage's tail last.
+    fn arrange(&mut self, plan: &Plan) {
+        let job = plan.manifest().job();
+        let batches = plan.stages().flat_map(|stage| {
+            (0..plan.partition(stage).batches()).map(move |batch| (stage, batch))
+        });
+        self.order = batches.collect();
+        self.order.sort_by_cached_key(|(stage, batch)| {
+            let partition = plan.partition(*stage);
+            let tail = partition.units_of(*batch).count() < partition.units_of(0).count();
+            (*stage, tail, rank(job, *stage, *batch, self.me))
+        });
+    }
+
+    /// How long our claims ask others to wait: three median batch times.
+    pub(crate) fn lease_ms(&self) -> u64 {
+        let mut times: Vec<u64> = self.times.iter().copied().collect();
+        times.sort_unstable();
+        times
+            .get(times.len() / 2)
+            .map_or(LEASE_MS_FIRST, |median| (median * LEASE_BATCHES).max(LEASE_MS_MIN))
+    }
+
+    pub(crate) fn was_shown(&self, slot: &Slot, voter: PeerId) -> bool {
+        self.shown.contains(&(*slot, voter))
+    }
+
+    pub(crate) fn note_shown(&mut self, slot: Slot, voter: PeerId) {
+        self.shown.insert((slot, voter));
+    }
+
+    /// Digests and traces of a batch in the slot that we voted in.
+    pub(crate) fn kept(&self, stage: u16, batch: u32, slot: &Slot) -> Option<&[(Hash, Hash)]> {
+        self.kept
+            .get(&(stage, batch))
+            .filter(|(own, _)| own == slot)
+            .map(|(_, digests)| digests.as_slice())
+    }
+
+    pub(crate) fn is_busy_with(&self, stage: u16, about: About) -> bool {
+        let place = (stage, about);
+        self.runs.values().any(|run| run.place == place)
+            || self.packing.values().any(|packing| packing.place == place)
+    }
+
+    fn is_resting(&self, place: &Place, now_ms: u64) -> bool {
+        self.resting.get(place).is_some_and(|until| now_ms < *until)
+    }
+
+    fn keep(&mut self, at: (u16, u32), slot: Slot, digests: Vec<(Hash, Hash)>) {
+        self.kept_units += digests.len();
+        self.kept.insert(at, (slot, digests));
+        while KEPT_UNITS_MAX < self.kept_units {
+            let Some((_, (_, dropped))) = self.kept.pop_first() else { break };
+            self.kept_units -= dropped.len();
+        }
+    }
+}
+
+impl Active {
+    /// Starts one run, if there is something for us to do.
+    pub(crate) fn take_work(&mut self, core: &mut Core) -> bool {
+        if self.over || !self.inputs.are_here() || self.ledger.last_verdict().is_faulty(core.me) {
+            return false;
+        }
+        if let Some((stage, unit)) = self.work.wanted_units.pop_first() {
+            return self.start(core, (stage, About::Unit(unit))) || self.take_work(core);
+        }
+        let convicted = self.ledger.last_verdict().convicted.len();
+        if self.work.convicted != convicted {
+            self.work.convicted = convicted;
+            let plan = self.plan().clone();
+            self.work.arrange(&plan);
+        }
+        let Some(from) = self.base_work_from(core) else { return false };
+        if core.now.mono_ms < from {
+            core.wake_at(from);
+            return false;
+        }
+        let verdict = self.ledger.last_verdict();
+        self.work.order.retain(|(stage, batch)| {
+            let verdict = verdict.batch(*stage, *batch);
+            !(matches!(verdict.standing, Standing::Quorum { .. }) && verdict.is_settled())
+        });
+        let live = self.live_workers(core);
+        let order = self.work.order.clone();
+        for (stage, batch) in order {
+            match self.choose(core, stage, batch, &live) {
+                Choice::Now if self.start(core, (stage, About::Batch(batch))) => {
+                    self.tell_claim(core, stage, batch, &live);
+                    return true;
+                }
+                Choice::At(when) => core.wake_at(when),
+                Choice::Now | Choice::No => {}
+            }
+        }
+        false
+    }
+
+    /// From when on we execute batches: an anchor does so only while too few peers are there.
+    fn base_work_from(&self, core: &Core) -> Option<u64> {
+        let anchors = &self.plan().manifest().policy.anchors;
+        if core.me != self.submitter() && !anchors.contains(&core.me) {
+            return core.config.works.then_some(0);
+        }
+        match self.live_workers(core).len() {
+            0 => Some(self.seen_ms + ALONE_MS),
+            others if others < self.quorum() => Some(self.seen_ms + FEW_PEERS_MS),
+            _ => None,
+        }
+    }
+
+    /// Linked peers that may work on this job's batches.
+    pub(crate) fn live_workers(&self, core: &Core) -> Vec<PeerId> {
+        let anchors = &self.plan().manifest().policy.anchors;
+        let verdict = self.ledger.last_verdict();
+        core.workers().filter(|peer| !anchors.contains(peer) && !verdict.is_faulty(*peer)).collect()
+    }
+
+    /// How many live workers have a lower rank for a batch than we.
+    pub(crate) fn place(&self, core: &Core, stage: u16, batch: u32, live: &[PeerId]) -> usize {
+        let own = rank(self.id, stage, batch, core.me);
+        live.iter().filter(|peer| rank(self.id, stage, batch, **peer) < own).count()
+    }
+
+    fn choose(&mut self, core: &Core, stage: u16, batch: u32, live: &[PeerId]) -> Choice {
+        let (now, about) = (core.now.mono_ms, About::Batch(batch));
+        let Some(slot) = self.ledger.slot(stage, about) else { return Choice::No };
+        if self.has_voted(&slot)
+            || self.work.is_busy_with(stage, about)
+            || self.goes_by_units(&slot)
+        {
+            return Choice::No;
+        }
+        if let Some(until) = self.work.resting.get(&(stage, about)).filter(|until| now < **until) {
+            return Choice::At(*until);
+        }
+        if !self.is_readable(core, stage) {
+            return Choice::No;
+        }
+        let quorum = self.quorum();
+        let support = self.support(&slot);
+        let own = rank(self.id, stage, batch, core.me);
+        let claims: Vec<PeerId> = self.claims.on(stage, batch, now).map(|(peer, _)| peer).collect();
+        let lower = claims.iter().filter(|peer| rank(self.id, stage, batch, **peer) < own).count();
+        if quorum <= support {
+            // Enough votes agree. If they are not joined soon, some of them are copies.
+            let late = self.claims.last_vote_ms(stage, batch).unwrap_or(0) + UNJOINED_MS;
+            return if late <= now && support + claims.len() < quorum + 1 {
+                Choice::Now
+            } else {
+                Choice::At(late.max(now + UNJOINED_MS))
+            };
+        }
+        if quorum <= support + lower {
+            return Choice::At(now + self.work.lease_ms());
+        }
+        let place = self.place(core, stage, batch, live);
+        if place < quorum {
+            return Choice::Now;
+        }
+        let patience = self.seen_ms + PLACE_MS * (place - quorum + 1) as u64;
+        if now < patience {
+            return Choice::At(patience);
+        }
+        if support + claims.len() < quorum {
+            Choice::Now
+        } else {
+            Choice::At(now + self.work.lease_ms())
+        }
+    }
+
+    /// The most votes for one root, of peers that may be right.
+    fn support(&self, slot: &Slot) -> usize {
+        let verdict = self.ledger.last_verdict();
+        let mut roots: BTreeMap<Hash, usize> = BTreeMap::new();
+        for (peer, cast) in self.ledger.book(slot).into_iter().flat_map(|book| book.votes()) {
+            if !verdict.is_faulty(peer) {
+                *roots.entry(cast.root).or_default() += 1;
+            }
+        }
+        roots.into_values().max().unwrap_or(0)
+    }
+
+    /// Whether what the stage reads is here; asks for it if not.
+    fn is_readable(&mut self, core: &Core, stage: u16) -> bool {
+        if self.plan().stage(stage).upstream().is_none() {
+            return true;
+        }
+        let Some(gathered) = self.ledger.last_verdict().gathered(stage) else { return false };
+        if let Some(reading) = self.inputs.reading(stage, gathered) {
+            return reading.failed == 0;
+        }
+        self.want_reading(core, stage, gathered);
+        false
+    }
+
+    /// Whether peers gave up on a batch as a whole, so that its units are voted on one by one.
+    pub(crate) fn goes_by_units(&self, slot: &Slot) -> bool {
+        let given_up = |book: &protocol::Book| {
+            let peers: BTreeSet<PeerId> =
+                book.abstentions().values().flat_map(|peers| peers.keys().copied()).collect();
+            self.quorum() <= peers.len()
+        };
+        self.ledger.book(slot).is_some_and(given_up)
+    }
+
+    /// Runs what is missing of a batch or unit; packs it at once if nothing is.
+    fn start(&mut self, core: &mut Core, place: Place) -> bool {
+        let (stage, about) = place;
+        let Some(slot) = self.ledger.slot(stage, about) else { return false };
+        if self.has_voted(&slot)
+            || self.work.is_busy_with(stage, about)
+            || self.work.is_resting(&place, core.now.mono_ms)
+        {
+            return false;
+        }
+        if !self.is_readable(core, stage) {
+            return false;
+        }
+        let units = self.units_of(stage, about);
+        let left: BTreeSet<u64> = units
+            .clone()
+            .filter(|unit| !self.work.executions.contains_key(&(stage, *unit)))
+            .collect();
+        if left.is_empty() {
+            self.pack(core, place, slot);
+            return true;
+        }
+        let gathered = self.ledger.last_verdict().gathered(stage);
+        let packs: Vec<BlobRef> = self.packs_for(stage, gathered);
+        let run = RunId(core.id_for(self.id));
+        let list = left.iter().copied().collect();
+        core.push(Effect::Run {
+            run,
+            job: self.id,
+            plan: self.plan().clone(),
+            stage,
+            units: list,
+            gathered,
+            packs,
+        });
+        core.running += 1;
+        let units = left.len();
+        self.work.runs.insert(
+            run,
+            Run { place, slot, left, lost: vec![], started_ms: core.now.mono_ms, units },
+        );
+        true
+    }
+
+    fn packs_for(&self, stage: u16, gathered: Option<Gathered>) -> Vec<BlobRef> {
+        gathered
+            .and_then(|gathered| self.inputs.reading(stage, gathered))
+            .map_or_else(Vec::new, |reading| reading.packs.clone())
+    }
+
+    fn units_of(&self, stage: u16, about: About) -> std::ops::Range<u64> {
+        match about {
+            About::Batch(batch) => self.plan().partition(stage).units_of(batch),
+            About::Unit(unit) => unit..unit + 1,
+        }
+    }
+
+    /// Lets others know that we run a batch, unless all of them are needed for it anyway.
+    fn tell_claim(&mut self, core: &mut Core, stage: u16, batch: u32, live: &[PeerId]) {
+        if live.len() < self.quorum() {
+            return;
+        }
+        let claim = Claim {
+            job: self.id,
+            shard: 0,
+            stage,
+            batches: vec![batch],
+            span_ms: self.work.lease_ms(),
+        };
+        let claim = core.config.keypair.sign(core.config.network, claim);
+        core.push(Effect::Broadcast { job: self.id, message: Message::Claim(claim) });
+    }
+
+    /// Some units of a run have ended.
+    pub(crate) fn ran(
+        &mut self,
+        core: &mut Core,
+        id: RunId,
+        units: Vec<(u64, Result<Execution, Loss>)>,
+    ) {
+        let submitter = self.submitter();
+        let Some(run) = self.work.runs.get_mut(&id) else { return };
+        let stage = run.place.0;
+        for (unit, result) in units {
+            if !run.left.remove(&unit) {
+                continue;
+            }
+            match result {
+                Ok(execution) => {
+                    *core.spent.entry(submitter).or_default() += execution.cost.cpu_us;
+                    self.work.executions.insert((stage, unit), execution);
+                }
+                Err(loss) => run.lost.push((unit, loss)),
+            }
+        }
+        if !run.left.is_empty() {
+            return;
+        }
+        core.running -= 1;
+        let _ = core.claim_answer(id.0);
+        let Some(run) = self.work.runs.remove(&id) else { return };
+        if let (About::Batch(_), 0) = (run.place.1, run.lost.len()) {
+            let whole = (core.now.mono_ms - run.started_ms)
+                * self.units_of(stage, run.place.1).count() as u64;
+            self.work.times.push_back(whole / run.units as u64);
+            self.work.times.drain(..self.work.times.len().saturating_sub(BATCH_TIMES_KEPT));
+        }
+        if run.lost.is_empty() {
+            self.pack(core, run.place, run.slot);
+        } else {
+            self.lose(core, run);
+        }
+    }
+
+    /// Tells why some units gave no outcome here, and lets the batch rest.
+    fn lose(&mut self, core: &mut Core, run: Run) {
+        let until = core.now.mono_ms + LOSS_MS;
+        self.work.resting.insert(run.place, until);
+        core.wake_at(until);
+        for (unit, loss) in run.lost {
+            let reason = match loss {
+                Loss::Timeout => Reason::Timeout,
+                Loss::HostMemory => Reason::HostMemory,
+                Loss::StackOverflow => Reason::StackOverflow,
+                Loss::WorkerCrash => Reason::WorkerCrash,
+                Loss::Refused(_) => Reason::Refused,
+                Loss::MissingBlob(_) => {
+                    self.inputs.refetch();
+                    continue;
+                }
+                Loss::Cancelled => continue,
+            };
+            if self.work.abstained.insert((run.slot, unit)) {
+                self.say(Item::Abstention(Abstention { slot: run.slot, unit, reason }));
+            }
+        }
+    }
+
+    /// Makes the pack of executed units.
+    pub(crate) fn pack(&mut self, core: &mut Core, place: Place, slot: Slot) {
+        let (stage, about) = place;
+        let units: Vec<u64> = self.units_of(stage, about).collect();
+        let executed: Option<Vec<Execution>> =
+            units.iter().map(|unit| self.work.executions.get(&(stage, *unit)).cloned()).collect();
+        let Some(executed) = executed else { return };
+        let outcomes: Vec<Outcome> = executed.iter().map(|execution| execution.outcome).collect();
+        let digests = executed
+            .iter()
+            .map(|execution| (execution.outcome.digest(), execution.trace))
+            .collect();
+        let pack = PackId(core.id_for(self.id));
+        core.push(Effect::Pack { pack, job: self.id, stage, units, outcomes });
+        self.work.packing.insert(pack, Packing { place, slot, digests });
+    }
+
+    /// The pack is in the store: now we may vote.
+    pub(crate) fn packed(&mut self, core: &mut Core, pack: PackId, blob: BlobRef) {
+        let Some(Packing { place, slot, digests }) = self.work.packing.remove(&pack) else {
+            return;
+        };
+        let (stage, about) = place;
+        for unit in self.units_of(stage, about) {
+            self.work.executions.remove(&(stage, unit));
+        }
+        if self.ledger.slot(stage, about) != Some(slot) || self.has_voted(&slot) {
+            return;
+        }
+        match about {
+            About::Batch(batch) => {
+                let root =
+                    merkle_root(&digests.iter().map(|(digest, _)| *digest).collect::<Vec<_>>());
+                let trace =
+                    merkle_root(&digests.iter().map(|(_, trace)| *trace).collect::<Vec<_>>());
+                self.work.keep((stage, batch), slot, digests);
+                self.vote(core, slot, trace, |seal| Vote {
+                    slot,
+                    root,
+                    seal,
+                    pack: Some(blob),
+                    path: vec![],
+                });
+            }
+            About::Unit(unit) => {
+                let (digest, trace) = digests[0];
+                let path = self.path_of(stage, unit, digest);
+                self.vote(core, slot, trace, |seal| Vote {
+                    slot,
+                    root: digest,
+                    seal,
+                    pack: Some(blob),
+                    path,
+                });
+            }
+        }
+    }
+
+    /// Stops runs that nobody needs any more.
+    pub(crate) fn drop_unwanted_runs(&mut self, core: &mut Core) {
+        let verdict = self.ledger.last_verdict();
+        let unwanted = |run: &Run| {
+            let (stage, about) = run.place;
+            let settled = match about {
+                About::Batch(batch) => {
+                    let batch = verdict.batch(stage, batch);
+                    matches!(batch.standing, Standing::Quorum { .. }) && batch.is_settled()
+                }
+                About::Unit(unit) => verdict.decided.contains(&(stage, unit)),
+            };
+            settled || self.over
+        };
+        let stopped: Vec<RunId> =
+            self.work.runs.iter().filter(|(_, run)| unwanted(run)).map(|(id, _)| *id).collect();
+        for run in stopped {
+            self.work.runs.remove(&run);
+            core.running -= 1;
+            let _ = core.claim_answer(run.0);
+            core.push(Effect::Stop { run });
+        }
+    }
+}
