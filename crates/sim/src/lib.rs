@@ -1,1 +1,33 @@
-//! sim
+//! The rehearsal: N production engines, one clock, one seed, liars included.
+//!
+//! One seed gives everything and the same seed the same trace. First comes chaos; then the faults stop,
+//! and every job must finish. The promises in `promise` are looked after all the time.
+
+mod carry;
+mod chance;
+mod contact;
+mod disk;
+mod draw;
+mod faults;
+mod liar;
+mod links;
+mod node;
+mod promise;
+mod rehearse;
+mod scenario;
+mod show;
+mod truth;
+mod watch;
+mod work;
+mod world;
+
+pub use chance::Chance;
+pub use liar::Mask;
+pub use node::Node;
+pub use promise::{Promise, Violation};
+pub use rehearse::{Rehearsal, rehearse};
+pub use scenario::{
+    Disk, Faults, Job, LiarKind, Liars, Network, Planned, Scenario, ScenarioError, SourceKind, What,
+};
+pub use truth::Truth;
+pub use world::World;

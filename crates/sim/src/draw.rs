@@ -1,0 +1,170 @@
+//! Scenarios at random: every seed draws its own world, faults and liars, and turns many of them off
+//! (swarm testing, Groce et al. 2012: a feature that is always on hides the bugs that need it off).
+
+use crate::chance::Chance;
+use crate::scenario::{
+    Disk, Faults, Job, LiarKind, Liars, Network, Planned, Scenario, SourceKind, What,
+};
+
+const KINDS: [LiarKind; 11] = [
+    LiarKind::WrongOutcome,
+    LiarKind::Coalition,
+    LiarKind::Copier,
+    LiarKind::JunkVoter,
+    LiarKind::Contester,
+    LiarKind::Equivocator,
+    LiarKind::Squatter,
+    LiarKind::Withholder,
+    LiarKind::Abstainer,
+    LiarKind::Garbage,
+    LiarKind::Replayer,
+];
+
+impl Scenario {
+    /// The scenario that this seed stands for.
+    pub fn drawn(seed: u64) -> Self {
+        let mut chance = Chance::fork(seed, "scenario", 0);
+        let nodes = draw_nodes(&mut chance);
+        let liars = draw_liars(&mut chance, nodes);
+        let honest = nodes - liars.iter().map(|liars| liars.count).sum::<usize>();
+        let jobs = draw_jobs(&mut chance, honest);
+        let chaos_ms = chance.within(20_000..=120_000);
+        Self {
+            name: format!("seed {seed}"),
+            nodes,
+            cores: chance.within(1..=4) as usize,
+            speed_spread: *chance.pick(&[0, 30, 100]),
+            chaos_ms,
+            wire_bytes: seed % 20 == 7,
+            network: draw_network(&mut chance),
+            disk: Disk {
+                sync_max_us: *chance.pick(&[200, 10_000, 10_000, 200_000]),
+                commit_max_ms: 1000,
+            },
+            faults: draw_faults(&mut chance, nodes),
+            events: draw_events(&mut chance, &jobs, honest, chaos_ms),
+            jobs,
+            liars,
+        }
+    }
+}
+
+fn draw_nodes(chance: &mut Chance) -> usize {
+    let (low, high) = match chance.below(20) {
+        0 => (1, 2),
+        1..=12 => (3, 7),
+        13..=18 => (8, 12),
+        _ => (13, 25),
+    };
+    chance.within(low..=high) as usize
+}
+
+/// Fewer liars than a third: an honest majority must be left among those that vote on any one unit.
+fn draw_liars(chance: &mut Chance, nodes: usize) -> Vec<Liars> {
+    let mut room = nodes.saturating_sub(2) / 3;
+    let mut liars: Vec<Liars> = Vec::new();
+    while 0 < room && chance.percent(60) {
+        let kind = *chance.pick(&KINDS);
+        let count = match kind {
+            LiarKind::Coalition => chance.within(1..=room as u64) as usize,
+            LiarKind::WrongOutcome
+            | LiarKind::Copier
+            | LiarKind::JunkVoter
+            | LiarKind::Contester
+            | LiarKind::Equivocator
+            | LiarKind::Squatter
+            | LiarKind::Withholder
+            | LiarKind::Abstainer
+            | LiarKind::Garbage
+            | LiarKind::Replayer => 1,
+        };
+        liars.push(Liars { count, kind });
+        room -= count;
+    }
+    liars
+}
+
+fn draw_jobs(chance: &mut Chance, honest: usize) -> Vec<Job> {
+    let count = if chance.percent(60) { 1 } else { chance.within(2..=3) };
+    (0..count).map(|_| draw_job(chance, honest)).collect()
+}
+
+fn draw_job(chance: &mut Chance, honest: usize) -> Job {
+    let small = chance.percent(30);
+    let units = if small { chance.within(1..=6) } else { chance.within(5..=80) };
+    let some = |chance: &mut Chance, percent| {
+        let count = if chance.percent(percent) { chance.within(1..=3) } else { 0 };
+        let mut units: Vec<u64> = (0..count).map(|_| chance.below(units)).collect();
+        units.sort_unstable();
+        units.dedup();
+        units
+    };
+    Job {
+        submitter: if chance.percent(70) { 0 } else { chance.below(honest as u64) as usize },
+        at_ms: chance.within(200..=15_000),
+        source: *chance.pick(&[SourceKind::Range, SourceKind::Grid, SourceKind::Parts]),
+        units,
+        batch: *chance.pick(&[1, 2, 3, 5, 8, 16]),
+        unit_ms: *chance.pick(&[10, 100, 500, 2000]),
+        gathers: *chance.pick(&[0, 0, 0, 1, 1, 2]),
+        quorum: if 4 <= honest && chance.percent(25) { 3 } else { 2 },
+        lead: 6,
+        audit_ppm: *chance.pick(&[0, 100_000, 100_000, 500_000]),
+        looping: some(chance, 8),
+        failing: some(chance, 12),
+        submitter_leaves: 5 <= honest && chance.percent(10),
+    }
+}
+
+fn draw_network(chance: &mut Chance) -> Network {
+    let bad =
+        |chance: &mut Chance, max| if chance.percent(50) { chance.within(0..=max) } else { 0 };
+    Network {
+        delay_min_ms: chance.within(0..=30),
+        delay_mean_ms: chance.within(1..=150),
+        tail: bad(chance, 10),
+        loss: bad(chance, 30),
+        direct_loss: bad(chance, 10),
+        duplicates: bad(chance, 20),
+    }
+}
+
+fn draw_faults(chance: &mut Chance, nodes: usize) -> Faults {
+    let some =
+        |chance: &mut Chance, max: u64| if chance.percent(50) { chance.within(1..=max) } else { 0 };
+    Faults {
+        crashes: some(chance, nodes as u64 * 2),
+        down_ms: *chance.pick(&[500, 5000, 30_000]),
+        partitions: if 2 <= nodes { some(chance, 4) } else { 0 },
+        partition_ms: *chance.pick(&[2000, 15_000, 60_000]),
+        pauses: some(chance, 4),
+        pause_ms: *chance.pick(&[500, 5000, 40_000]),
+        clock_steps: some(chance, 4),
+        clock_step_max_ms: *chance.pick(&[1000, 600_000, 86_400_000]),
+        run_loss: *chance.pick(&[0, 0, 0, 2, 10]),
+    }
+}
+
+fn draw_events(chance: &mut Chance, jobs: &[Job], honest: usize, chaos_ms: u64) -> Vec<Planned> {
+    let mut events = Vec::new();
+    for (job, spec) in jobs.iter().enumerate() {
+        let later = |chance: &mut Chance| spec.at_ms + chance.within(0..=chaos_ms);
+        if chance.percent(4) {
+            let at_ms = later(chance);
+            events.push(Planned { at_ms, what: What::Cancel, nodes: vec![spec.submitter], job });
+        }
+        if chance.percent(15) {
+            let node = chance.below(honest as u64) as usize;
+            let at_ms = later(chance);
+            events.push(Planned { at_ms, what: What::Open, nodes: vec![node], job });
+        }
+    }
+    if chance.percent(10) {
+        let nodes = vec![chance.below(honest as u64) as usize];
+        let at_ms = chance.below(chaos_ms);
+        events.push(Planned { at_ms, what: What::WorkOff, nodes: nodes.clone(), job: 0 });
+        let at_ms = chance.within(at_ms..=chaos_ms);
+        events.push(Planned { at_ms, what: What::WorkOn, nodes, job: 0 });
+    }
+    events
+}

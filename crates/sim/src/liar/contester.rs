@@ -1,0 +1,44 @@
+//! Says something wrong about a unit and then stands by it with a ballot.
+
+use std::collections::BTreeMap;
+
+use protocol::{About, Item, JobId, Slot};
+
+use super::junk_voter::ballot;
+use super::part::{Part, Ran, Task};
+use super::wrong_outcome::lie;
+use crate::chance::Chance;
+
+#[derive(Debug)]
+pub(super) struct Contester {
+    chance: Chance,
+    ballots: BTreeMap<JobId, Vec<Item>>,
+}
+
+impl Contester {
+    pub(super) fn new(chance: Chance) -> Self {
+        Self { chance, ballots: BTreeMap::new() }
+    }
+}
+
+impl Part for Contester {
+    fn writes(&self) -> bool {
+        true
+    }
+
+    fn ran(&mut self, task: &Task, ran: Ran, forged: &mut Vec<Vec<u8>>) -> Ran {
+        if !self.chance.percent(40) {
+            return ran;
+        }
+        let lie = lie(task, &self.chance.next().to_le_bytes(), forged);
+        let slot = Slot { stage: task.stage, about: About::Unit(task.unit), units: task.id() };
+        self.ballots.entry(task.job).or_default().push(ballot(slot, lie.outcome.digest()));
+        Ok(lie)
+    }
+
+    fn write(&mut self, job: JobId, mut items: Vec<Item>) -> Vec<Item> {
+        let waiting = self.ballots.entry(job).or_default();
+        items.extend(waiting.drain(..waiting.len().min(16)));
+        items
+    }
+}

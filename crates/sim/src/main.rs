@@ -1,0 +1,207 @@
+//! The command: rehearses many seeds, or shows one of them at work.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::mpsc;
+
+use clap::{Args, Parser, Subcommand};
+use sim::{Rehearsal, Scenario, World, rehearse};
+
+/// Rehearse networks of engines under faults and liars.
+#[derive(Debug, Parser)]
+#[command(name = "sim", args_conflicts_with_subcommands = true)]
+struct Command {
+    #[command(subcommand)]
+    replay: Option<Replay>,
+    #[command(flatten)]
+    many: Many,
+}
+
+#[derive(Debug, Args)]
+struct Many {
+    /// Which seeds, for instance 0..200.
+    #[arg(long, env = "SIM_SEEDS", default_value = "0..200", value_parser = seeds)]
+    seeds: Range<u64>,
+    /// A scenario file, in place of one drawn from each seed.
+    #[arg(long, env = "SIM_SCENARIO")]
+    scenario: Option<PathBuf>,
+    /// Where every seed's outcome is written, one line each.
+    #[arg(long, env = "SIM_LOG")]
+    log: Option<PathBuf>,
+    /// Rehearse every seed twice and compare.
+    #[arg(long, env = "SIM_TWICE")]
+    twice: bool,
+    /// Worlds at the same time, each in its own thread.
+    #[arg(long, env = "SIM_THREADS", default_value_t = 1)]
+    threads: u64,
+    /// Stop at the first broken promise.
+    #[arg(long, env = "SIM_FIRST")]
+    first: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Replay {
+    /// Rehearse one seed again.
+    Replay {
+        seed: u64,
+        #[arg(long)]
+        scenario: Option<PathBuf>,
+        /// Print every event and effect.
+        #[arg(long)]
+        trace: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let Command { replay, many } = Command::parse();
+    let done = match replay {
+        Some(Replay::Replay { seed, scenario, trace }) => replay_one(seed, scenario, trace),
+        None => rehearse_many(&many),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn seeds(text: &str) -> Result<Range<u64>, String> {
+    let hint = "expected two numbers such as 0..200, the first one smaller";
+    let (from, to) = text.split_once("..").ok_or(hint)?;
+    let (from, to) = (from.parse().map_err(|_| hint)?, to.parse().map_err(|_| hint)?);
+    if from < to { Ok(from..to) } else { Err(hint.to_owned()) }
+}
+
+fn read(path: Option<&PathBuf>) -> io::Result<Option<Scenario>> {
+    let Some(path) = path else { return Ok(None) };
+    let text = std::fs::read_to_string(path)?;
+    Scenario::parse(&text).map(Some).map_err(io::Error::other)
+}
+
+fn replay_one(seed: u64, path: Option<PathBuf>, trace: bool) -> io::Result<bool> {
+    let scenario = read(path.as_ref())?.unwrap_or_else(|| Scenario::drawn(seed));
+    writeln!(io::stderr(), "{}", scenario.to_toml())?;
+    if trace {
+        let mut world = World::new(scenario.clone(), seed);
+        world.tell_trace(|line| {
+            // A reader that has gone away, as `head` does, ends the replay.
+            if writeln!(io::stdout(), "{line}").is_err() {
+                std::process::exit(0);
+            }
+        });
+        world.run();
+    }
+    let rehearsal = rehearse(seed, Some(&scenario), false);
+    writeln!(io::stderr(), "{}", line(&rehearsal))?;
+    Ok(rehearsal.violation.is_none())
+}
+
+fn rehearse_many(many: &Many) -> io::Result<bool> {
+    std::panic::set_hook(Box::new(|_| {}));
+    let scenario = read(many.scenario.as_ref())?;
+    let mut log = many.log.as_ref().map(File::create).transpose()?;
+    let mut sum = Sum::default();
+    let (sender, done) = mpsc::sync_channel(16);
+    std::thread::scope(|scope| -> io::Result<()> {
+        for thread in 0..many.threads.max(1) {
+            let (sender, scenario, seeds) = (sender.clone(), scenario.clone(), many.seeds.clone());
+            scope.spawn(move || {
+                for seed in seeds.skip(thread as usize).step_by(many.threads.max(1) as usize) {
+                    let rehearsal = rehearse(seed, scenario.as_ref(), many.twice);
+                    if sender.send(rehearsal).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        for rehearsal in done {
+            if let Some(log) = &mut log {
+                writeln!(log, "{}", line(&rehearsal))?;
+            }
+            let broken = rehearsal.violation.is_some();
+            if broken {
+                tell_failure(&rehearsal, many.scenario.as_ref())?;
+            }
+            sum.add(&rehearsal);
+            if broken && many.first {
+                break;
+            }
+        }
+        Ok(())
+    })?;
+    sum.print()?;
+    Ok(sum.violations == 0)
+}
+
+fn tell_failure(rehearsal: &Rehearsal, scenario: Option<&PathBuf>) -> io::Result<()> {
+    let Some(violation) = &rehearsal.violation else { return Ok(()) };
+    let seed = rehearsal.seed;
+    let file = scenario.map_or(String::new(), |path| format!(" --scenario {}", path.display()));
+    let mut out = io::stdout().lock();
+    writeln!(out, "seed {seed}: {violation}")?;
+    if scenario.is_none() {
+        writeln!(out, "{}", rehearsal.scenario.to_toml())?;
+    }
+    writeln!(out, "  again: cargo run --release -p sim -- replay {seed}{file} --trace")
+}
+
+fn line(rehearsal: &Rehearsal) -> String {
+    let Rehearsal { seed, trace, events, virtual_ms, calm_ms, units, executions, .. } = rehearsal;
+    let end = match &rehearsal.violation {
+        None => "kept".to_owned(),
+        Some(violation) => violation.to_string(),
+    };
+    format!(
+        "seed {seed} trace {trace} events {events} virtual-ms {virtual_ms} calm-ms {calm_ms} \
+         units {units} executions {executions} {end}"
+    )
+}
+
+/// What many seeds came to.
+#[derive(Debug, Default)]
+struct Sum {
+    seeds: u64,
+    violations: u64,
+    events: u64,
+    virtual_ms: u64,
+    units: u64,
+    executions: u64,
+    marks: std::collections::BTreeMap<&'static str, u64>,
+}
+
+impl Sum {
+    fn add(&mut self, rehearsal: &Rehearsal) {
+        self.seeds += 1;
+        self.violations += u64::from(rehearsal.violation.is_some());
+        self.events += rehearsal.events;
+        self.virtual_ms += rehearsal.virtual_ms;
+        self.units += rehearsal.units;
+        self.executions += rehearsal.executions;
+        for (mark, count) in &rehearsal.marks {
+            *self.marks.entry(mark).or_default() += count;
+        }
+    }
+
+    fn print(&self) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        let marks: Vec<String> =
+            self.marks.iter().map(|(mark, count)| format!("{count} {mark}")).collect();
+        writeln!(out, "seen: {}", marks.join(", "))?;
+        writeln!(
+            out,
+            "{} seeds, {} violations, {:.2} executions per unit, {} virtual s, {} events",
+            self.seeds,
+            self.violations,
+            self.executions as f64 / self.units.max(1) as f64,
+            self.virtual_ms / 1000,
+            self.events,
+        )
+    }
+}

@@ -1,0 +1,247 @@
+//! The watch: remembers what honest nodes said and did, and compares it with what they do next.
+
+use std::collections::BTreeMap;
+
+use engine::{Effect, JobView};
+use protocol::{
+    About, Hash, Heads, Item, JobId, Message, PeerId, Signed, Slot, Step, StepId, encode, hash,
+};
+
+use crate::promise::{Promise, Violation};
+use crate::world::World;
+
+/// What was seen so far.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    pub(crate) violation: Option<Violation>,
+    /// How often each noteworthy thing has happened: a promise that was never at stake was not tested.
+    pub(crate) marks: BTreeMap<&'static str, u64>,
+    /// Units that honest nodes have executed to an outcome.
+    pub(crate) executions: u64,
+    /// Honest nodes' steps by author, job and number.
+    steps: BTreeMap<(usize, JobId, u64), StepId>,
+    /// Honest nodes' votes: root and seal.
+    votes: BTreeMap<(usize, JobId, Slot), (Hash, Hash)>,
+    /// Whoever had just these logs, and the state that followed from them.
+    states: BTreeMap<Hash, (usize, Hash)>,
+    last_writes_lost: BTreeMap<usize, usize>,
+}
+
+impl Watch {
+    pub(crate) fn mark(&mut self, what: &'static str) {
+        *self.marks.entry(what).or_default() += 1;
+    }
+
+    pub(crate) fn ran(&mut self, _index: usize, is_honest: bool, is_outcome: bool) {
+        if is_honest && is_outcome {
+            self.executions += 1;
+        }
+    }
+
+    pub(crate) fn crashed(&mut self, index: usize, lost: usize) {
+        self.last_writes_lost.insert(index, lost);
+        if 0 < lost {
+            self.mark("crashes that lost writes");
+        }
+    }
+}
+
+impl World {
+    /// Compares an honest node's effect with everything that it did before.
+    pub(crate) fn watch_effect(&mut self, index: usize, effect: &Effect) {
+        if !self.nodes[index].is_honest() {
+            return;
+        }
+        if let Effect::Send { message, .. } | Effect::Broadcast { message, .. } = effect {
+            self.watch_message(index, message);
+        }
+        if let Effect::Run { job, plan, stage, units, gathered, .. } = effect {
+            self.mark_run(units);
+            self.within_cores(index);
+            if let Some(right) = self.truth(*job).and_then(|truth| truth.gathered(*stage))
+                && gathered.is_some_and(|gathered| gathered != right)
+            {
+                self.wrong_root(index, &format!("stage {stage} of its input"));
+            }
+            let batch = units.first().map(|unit| plan.partition(*stage).batch_of(*unit));
+            if let Some(batch) = batch
+                && plan.partition(*stage).units_of(batch).eq(units.iter().copied())
+                && 2 <= units.len()
+                && let Some(root) = plan.units_root(*stage, batch, *gathered)
+            {
+                let slot = Slot { stage: *stage, about: About::Batch(batch), units: root };
+                if self.watch.votes.contains_key(&(index, *job, slot)) {
+                    let what = format!("n{index} runs s{stage} batch {batch} again after its vote");
+                    self.broken(Promise::NothingRedone, what);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn truth(&self, job: JobId) -> Option<&crate::truth::Truth> {
+        self.names.jobs.get(&job).map(|number| &self.truths[*number])
+    }
+
+    /// A wrong outcome was accepted: a broken promise below the bound, to be counted above it.
+    pub(crate) fn wrong_root(&mut self, index: usize, what: &str) {
+        let quorum =
+            self.scenario.jobs.iter().map(|job| usize::from(job.quorum)).min().unwrap_or(2);
+        if self.scenario.colluders() < quorum {
+            self.broken(Promise::NoWrongResult, format!("n{index} accepted a wrong {what}"));
+        } else {
+            self.watch.mark("wrong acceptances above the bound");
+        }
+    }
+
+    fn mark_run(&mut self, units: &[u64]) {
+        self.watch.mark(if units.len() == 1 {
+            "runs of one unit"
+        } else {
+            "runs of several units"
+        });
+    }
+
+    fn within_cores(&mut self, index: usize) {
+        let running = self.nodes[index].runs.values().filter(|run| !run.is_stopped).count();
+        if self.scenario.cores < running + 1 {
+            let what = format!("n{index} starts a run beside {running} others");
+            self.broken(Promise::WithinCores, what);
+        }
+    }
+
+    fn watch_message(&mut self, index: usize, message: &Message) {
+        match message {
+            Message::Steps(steps) => {
+                let me = self.nodes[index].peer;
+                for step in steps.iter().filter(|step| step.author() == me) {
+                    self.watch_step(index, step);
+                }
+            }
+            Message::Heads(heads) => self.watch_heads(index, heads),
+            Message::Hello(_)
+            | Message::Announce(_)
+            | Message::Jobs(_)
+            | Message::WantJobs(_)
+            | Message::Claim(_)
+            | Message::Keep(_)
+            | Message::Kept(_) => {}
+        }
+    }
+
+    fn watch_step(&mut self, index: usize, step: &Signed<Step>) {
+        let value = step.value();
+        let key = (index, value.job, value.seq);
+        match self.watch.steps.get(&key) {
+            Some(known) if *known == step.id() => return,
+            Some(_) => {
+                let what = format!("n{index} signed two steps number {}", value.seq);
+                self.broken(Promise::NoEquivocation, what);
+            }
+            None => {}
+        }
+        if !self.nodes[index].disk.holds(&encode(value)) {
+            let what = format!("n{index} sent step {} before it was durable", value.seq);
+            self.broken(Promise::RecordedFirst, what);
+        }
+        self.watch.steps.insert(key, step.id());
+        for item in &value.items {
+            self.watch_item(index, value.job, item);
+        }
+    }
+
+    fn watch_item(&mut self, index: usize, job: JobId, item: &Item) {
+        match item {
+            Item::Vote(vote) => {
+                let said = (vote.root, vote.seal);
+                let known = self.watch.votes.insert((index, job, vote.slot), said);
+                self.watch.mark(match vote.slot.about {
+                    About::Batch(_) => "votes",
+                    About::Unit(_) => "ballots",
+                });
+                if known.is_some_and(|known| known != said) {
+                    let what = format!("n{index} voted twice on {:?}", vote.slot);
+                    self.broken(Promise::NoEquivocation, what);
+                }
+            }
+            Item::Certificate(_) => self.watch.mark("certificates"),
+            Item::Leaves(_) => self.watch.mark("leaves"),
+            Item::Abstention(_) => self.watch.mark("abstentions"),
+            Item::Seal(_) => self.watch.mark("seals"),
+            Item::Keepers(_) => self.watch.mark("keepers named"),
+            Item::Cancel => self.watch.mark("cancellations"),
+        }
+    }
+
+    /// Whoever has the same logs must believe the same.
+    fn watch_heads(&mut self, index: usize, heads: &Heads) {
+        let engine = self.nodes[index].engine.as_ref();
+        let Some(view) = engine.and_then(|engine| engine.job(heads.job)) else { return };
+        if view.stages.is_empty() {
+            return;
+        }
+        let state = self.state(index, &view);
+        let mut sorted = heads.clone();
+        sorted.heads.sort();
+        sorted.forked.sort_by_key(|fork| (fork.author, fork.at));
+        let logs = hash(
+            "logs",
+            &[heads.job.blob().as_bytes(), &encode(&sorted.heads), &encode(&sorted.forked)],
+        );
+        match self.watch.states.get(&logs) {
+            Some((other, theirs)) if *theirs != state => {
+                let other = *other;
+                let what = format!(
+                    "n{index} and n{other} both had {} and disagreed; n{index} believes {}",
+                    self.names.message(&Message::Heads(sorted)),
+                    self.state_text(index, &view)
+                );
+                self.broken(Promise::SameState, what);
+            }
+            Some(_) => self.watch.mark("states compared"),
+            None => {
+                self.watch.states.insert(logs, (index, state));
+            }
+        }
+    }
+
+    /// What follows from a job's steps and from nothing else.
+    pub(crate) fn state(&self, index: usize, view: &JobView) -> Hash {
+        hash("state", &[self.state_text(index, view).as_bytes()])
+    }
+
+    pub(crate) fn state_text(&self, index: usize, view: &JobView) -> String {
+        let stages: Vec<String> = view
+            .stages
+            .iter()
+            .map(|s| {
+                let waiting = s.open + s.running;
+                format!("{}: {waiting}+{}+{}+{}", s.units, s.self_executed, s.accepted, s.contested)
+            })
+            .collect();
+        let peers = |list: &[(PeerId, u64)]| {
+            let mut list: Vec<String> =
+                list.iter().map(|(peer, n)| format!("{}={n}", self.names.peer(*peer))).collect();
+            list.sort();
+            list.join(" ")
+        };
+        let mut convicted: Vec<String> =
+            view.convicted.iter().map(|(peer, _)| self.names.peer(*peer)).collect();
+        convicted.sort();
+        let results = self.nodes[index].engine.as_ref().and_then(|engine| engine.results(view.job));
+        let results: Vec<String> = results
+            .into_iter()
+            .flatten()
+            .map(|r| format!("s{}b{} {} {}", r.stage, r.batch, r.root, r.verified))
+            .collect();
+        format!(
+            "[{}] executions {} disputed {} convicted [{}] outvoted [{}] workers [{}] results [{}]",
+            stages.join(", "),
+            view.executions,
+            view.disputed,
+            convicted.join(" "),
+            peers(&view.outvoted),
+            peers(&view.workers),
+            results.join(", ")
+        )
+    }
+}
