@@ -39,6 +39,8 @@ pub(crate) struct Active {
     pub(crate) keeping: Keeping,
     pub(crate) sync: Sync,
     pub(crate) over: bool,
+    /// Whether anybody has ever given up on a unit.
+    pub(crate) has_abstentions: bool,
     log: OwnLog,
 }
 
@@ -75,6 +77,7 @@ impl Active {
             keeping: Keeping::default(),
             sync: Sync::new(core.now.mono_ms),
             over: false,
+            has_abstentions: false,
             log: OwnLog::default(),
         }
     }
@@ -105,9 +108,9 @@ impl Active {
                         self.claims.voted(slot.stage, batch, step.author(), core.now.mono_ms);
                     }
                 }
+                Item::Abstention(_) => self.has_abstentions = true,
                 Item::Certificate(_)
                 | Item::Leaves(_)
-                | Item::Abstention(_)
                 | Item::Seal(_)
                 | Item::Keepers(_)
                 | Item::Cancel => {}
@@ -123,7 +126,13 @@ impl Active {
     /// Looks at everything that may follow from what is known, except taking new work.
     pub(crate) fn advance(&mut self, core: &mut Core) {
         self.ledger.verdict();
-        self.over = self.is_over();
+        let is_over = self.is_over();
+        let was_over = std::mem::replace(&mut self.over, is_over);
+        match (was_over, self.over) {
+            (false, true) => core.push(Effect::Leave { job: self.id }),
+            (true, false) => core.push(Effect::Join { job: self.id }),
+            (true, true) | (false, false) => {}
+        }
         if !self.over {
             self.certify(core);
             self.settle_contests(core);
@@ -145,8 +154,11 @@ impl Active {
         for slot in std::mem::take(&mut self.news) {
             let Some(trace) = self.traces.get(&slot).copied() else { continue };
             let Some(book) = self.ledger.book(&slot) else { continue };
-            let Some(own) = book.vote_of(core.me) else { continue };
-            let root = own.root;
+            let Some(root) =
+                book.vote_of(core.me).map(|own| own.root).or_else(|| self.pending_root(&slot))
+            else {
+                continue;
+            };
             let fits = |voter: PeerId, seal: Hash| {
                 let proof = protocol::proof(core.config.network, self.id, &slot, voter, trace);
                 (protocol::seal(proof) == seal).then_some(protocol::Shown { voter, proof })
@@ -168,6 +180,20 @@ impl Active {
                 }));
             }
         }
+    }
+
+    /// What we are about to vote for in a slot.
+    fn pending_root(&self, slot: &Slot) -> Option<Hash> {
+        self.log.pending.iter().find_map(|item| match item {
+            Item::Vote(vote) if vote.slot == *slot => Some(vote.root),
+            Item::Vote(_)
+            | Item::Certificate(_)
+            | Item::Leaves(_)
+            | Item::Abstention(_)
+            | Item::Seal(_)
+            | Item::Keepers(_)
+            | Item::Cancel => None,
+        })
     }
 
     /// Casts our vote in a slot, sealed with the trace root.

@@ -40,11 +40,7 @@ impl Active {
                 wanted.insert((*stage, batch, root));
             }
         }
-        for stage in self.plan().stages() {
-            for (batch, verdict) in (0..).zip(verdict.batches(stage)) {
-                wanted.extend(verdict.leaves_wanted.iter().map(|root| (stage, batch, *root)));
-            }
-        }
+        wanted.extend(verdict.leaves_wanted.iter().copied());
         for (stage, batch, root) in wanted {
             let Some(slot) = self.ledger.slot(stage, About::Batch(batch)) else { continue };
             let Some(digests) = self.work.kept(stage, batch, &slot) else { continue };
@@ -198,6 +194,9 @@ impl Active {
     }
 
     fn given_up_batches(&self) -> Vec<(Slot, u32)> {
+        if !self.has_abstentions {
+            return Vec::new();
+        }
         let verdict = self.ledger.last_verdict();
         let mut given_up = Vec::new();
         for (slot, book) in self.ledger.books() {

@@ -11,7 +11,7 @@ use crate::job::{Attempt, Job, Phase, announce, why_not};
 use crate::journal::Entry;
 use crate::limits::JOBS_MAX;
 use crate::report::view;
-use crate::{BatchResult, Config, Effect, Event, JobView, Judgement, Receipt, Time};
+use crate::{BatchResult, Config, Effect, Event, JobView, Judgement, Receipt, RecordId, Time};
 
 /// One node's mind.
 #[derive(Debug)]
@@ -39,11 +39,9 @@ impl Engine {
             Event::PeerUp { peer } => self.peer_up(peer),
             Event::PeerDown { peer } => self.peer_down(peer),
             Event::Heard { from, message, receipt } => self.hear(from, message, receipt),
-            Event::Recorded { record } => self.with_owner(record.0, |core, job| {
-                if let Some(active) = job.active() {
-                    active.recorded(core, record);
-                }
-            }),
+            Event::Recorded { record } => {
+                self.with_owner(record.0, |core, job| job.recorded(core, record))
+            }
             Event::Fetched { fetch, got } => {
                 self.with_owner(fetch.0, |core, job| job.fetched(core, fetch, got))
             }
@@ -96,7 +94,7 @@ impl Engine {
     pub fn results(&self, job: JobId) -> Option<Vec<BatchResult>> {
         match &self.jobs.get(&job)?.phase {
             Phase::Active(active) => active.results(),
-            Phase::Seeking
+            Phase::Seeking(_)
             | Phase::Noted
             | Phase::Manifest(_)
             | Phase::Parts { .. }
@@ -109,7 +107,7 @@ impl Engine {
         match &self.jobs.get(&job)?.phase {
             Phase::Active(active) => Some(active.plan().manifest()),
             Phase::Parts { plan, .. } => Some(plan.manifest()),
-            Phase::Seeking | Phase::Noted | Phase::Manifest(_) | Phase::Broken { .. } => None,
+            Phase::Seeking(_) | Phase::Noted | Phase::Manifest(_) | Phase::Broken { .. } => None,
         }
     }
 
@@ -156,15 +154,10 @@ impl Engine {
             self.core.config.keypair.sign(self.core.config.network, Announcement::of(&manifest));
         let job = self.jobs.entry(id).or_insert_with(|| Job::new(id, now));
         job.submitted = true;
-        job.announcement = Some(announcement.clone());
-        let value = Some(job.entry().record().value.unwrap_or_default());
-        let record = crate::RecordId(self.core.id_for(id));
-        self.core.push(Effect::Record {
-            id: Some(record),
-            record: crate::Record { value, ..job.entry().record() },
-        });
-        self.core.push(Effect::Announce { message: Message::Announce(announcement) });
-        self.core.push(Effect::Provide { job: id, blobs: manifest.blobs() });
+        job.announcement = Some(announcement);
+        let record = RecordId(self.core.id_for(id));
+        self.core.push(Effect::Record { id: Some(record), record: job.entry().record() });
+        job.submission = Some(record);
         job.take_manifest(&mut self.core, manifest);
         self.touched.insert(id);
     }
@@ -178,13 +171,6 @@ impl Engine {
             active.ask_around(&mut self.core);
         }
         job.note(&mut self.core);
-        if job.announcement.is_none() {
-            let peers: Vec<PeerId> = self.core.links.keys().copied().collect();
-            for peer in peers {
-                self.core.send(peer, Message::WantJobs(vec![id]));
-            }
-            self.core.push(Effect::Seek { job: id });
-        }
         self.touched.insert(id);
     }
 
@@ -273,12 +259,10 @@ impl Engine {
         if job.announcement.is_some() {
             return Judgement::Ignore;
         }
+        job.kept_for = job.kept_for.filter(|submitter| *submitter == announcement.author());
         job.announcement = Some(announcement);
         job.phase = Phase::Noted;
         job.note(&mut self.core);
-        if job.opened {
-            job.phase = Phase::Manifest(Attempt::now(now.mono_ms));
-        }
         self.touched.insert(id);
         Judgement::Accept
     }
@@ -362,19 +346,21 @@ impl Engine {
     }
 
     fn hear_keep(&mut self, from: PeerId, id: JobId) -> Judgement {
-        let keeps = self.core.config.keeps;
-        let Some(job) = self.jobs.get_mut(&id).filter(|_| keeps) else {
-            if keeps {
-                self.core.send(from, Message::WantJobs(vec![id]));
-            }
+        let known = self.jobs.contains_key(&id);
+        if !self.core.config.keeps || (!known && JOBS_MAX <= self.jobs.len()) {
             return Judgement::Ignore;
-        };
-        if job.announcement.as_ref().is_some_and(|a| a.author() == from) {
+        }
+        let now = self.core.now.mono_ms;
+        let job = self.jobs.entry(id).or_insert_with(|| Job::new(id, now));
+        // Before the announcement it cannot be known whether the submitter is asking.
+        if job.announcement.as_ref().is_none_or(|a| a.author() == from) {
             job.kept_for = Some(from);
             if let Some(active) = job.active() {
                 active.kept_for = Some(from);
             }
-            job.note(&mut self.core);
+            if job.announcement.is_some() {
+                job.note(&mut self.core);
+            }
             self.touched.insert(id);
         }
         Judgement::Ignore

@@ -118,7 +118,7 @@ impl Active {
     }
 
     /// Asks for what a stage reads, unless it is on its way.
-    pub(crate) fn want_reading(&mut self, core: &Core, stage: u16, gathered: Gathered) {
+    pub(crate) fn want_reading(&mut self, core: &mut Core, stage: u16, gathered: Gathered) {
         let current = self.inputs.packs.get(&stage).is_some_and(|(own, _)| *own == gathered);
         if !current {
             self.inputs

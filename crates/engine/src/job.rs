@@ -13,7 +13,7 @@ use crate::active::Active;
 use crate::core::Core;
 use crate::journal::JobEntry;
 use crate::limits::{EARLY_STEPS_MAX, FETCH_FROM_MAX, RETRY_MS_MAX, RETRY_MS_MIN};
-use crate::{Effect, FetchId, FetchLoss, Got, Want};
+use crate::{Effect, FetchId, FetchLoss, Got, RecordId, Want};
 
 /// One job.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub(crate) struct Job {
     pub(crate) kept_for: Option<PeerId>,
     /// When we first heard of it.
     pub(crate) seen_ms: u64,
+    /// Our submission, while it is on its way to the disk.
+    pub(crate) submission: Option<RecordId>,
     /// Steps that came before the manifest; from the journal after a restart.
     early: Vec<Signed<Step>>,
     traces: BTreeMap<Slot, Hash>,
@@ -38,8 +40,8 @@ pub(crate) struct Job {
 /// How far a job has come here.
 #[derive(Debug)]
 pub(crate) enum Phase {
-    /// Known by id only.
-    Seeking,
+    /// Known by id only; asked for from time to time, if somebody here wants it.
+    Seeking(Attempt),
     /// Announced, and nobody here needs more.
     Noted,
     /// The manifest is on its way.
@@ -82,11 +84,12 @@ impl Job {
         Self {
             id,
             announcement: None,
-            phase: Phase::Seeking,
+            phase: Phase::Seeking(Attempt::now(seen_ms)),
             submitted: false,
             opened: false,
             kept_for: None,
             seen_ms,
+            submission: None,
             early: Vec::new(),
             traces: BTreeMap::new(),
             executions: BTreeMap::new(),
@@ -96,7 +99,7 @@ impl Job {
     pub(crate) fn active(&mut self) -> Option<&mut Active> {
         match &mut self.phase {
             Phase::Active(active) => Some(active),
-            Phase::Seeking
+            Phase::Seeking(_)
             | Phase::Noted
             | Phase::Manifest(_)
             | Phase::Parts { .. }
@@ -159,7 +162,10 @@ impl Job {
                 fetch_when_due(core, self.id, attempt, now, from, want);
             }
             (Phase::Active(active), _) => active.pursue_inputs(core, from),
-            (Phase::Seeking | Phase::Noted | Phase::Broken { .. } | Phase::Manifest(_), _) => {}
+            (Phase::Seeking(attempt), _) if self.opened || self.kept_for.is_some() => {
+                seek_when_due(core, self.id, attempt)
+            }
+            (Phase::Seeking(_) | Phase::Noted | Phase::Broken { .. } | Phase::Manifest(_), _) => {}
         }
     }
 
@@ -238,6 +244,21 @@ impl Job {
         if let Phase::Manifest(attempt) | Phase::Parts { attempt, .. } = &mut self.phase {
             attempt.failed(now);
             core.wake_at(attempt.retry_ms);
+            core.push(Effect::Seek { job: self.id });
+        }
+    }
+
+    /// Our own submission is on disk: now everybody may hear of it.
+    pub(crate) fn recorded(&mut self, core: &mut Core, record: RecordId) {
+        if self.submission.take_if(|own| *own == record).is_some() {
+            if let Some(message) = announce(self) {
+                core.push(Effect::Announce { message });
+            }
+            let blobs =
+                self.active().map_or_else(Vec::new, |active| active.plan().manifest().blobs());
+            core.push(Effect::Provide { job: self.id, blobs });
+        } else if let Some(active) = self.active() {
+            active.recorded(core, record);
         }
     }
 
@@ -286,6 +307,20 @@ pub(crate) fn why_not(core: &Core, announcement: &Announcement) -> Option<String
     None
 }
 
+/// Asks neighbours and the DHT for a job that is known by id only.
+fn seek_when_due(core: &mut Core, job: JobId, attempt: &mut Attempt) {
+    if attempt.is_due(core.now.mono_ms) {
+        attempt.failed(core.now.mono_ms);
+        let peers: Vec<PeerId> = core.links.keys().copied().collect();
+        for peer in peers {
+            core.send(peer, Message::WantJobs(vec![job]));
+        }
+        core.push(Effect::Seek { job });
+    }
+    core.wake_at(attempt.retry_ms);
+}
+
+/// Starts a fetch, or asks to be woken when it may start.
 pub(crate) fn fetch_when_due(
     core: &mut Core,
     job: JobId,

@@ -31,7 +31,7 @@ pub(crate) fn view(core: &Core, job: &Job) -> JobView {
         idle_reason: announced.and_then(|a| why_not(core, a.value())),
     };
     match &job.phase {
-        Phase::Seeking => {}
+        Phase::Seeking(_) => {}
         Phase::Noted | Phase::Manifest(_) | Phase::Parts { .. } => view.state = JobState::Fetching,
         Phase::Broken { why } => view.state = JobState::Broken { why: why.clone() },
         Phase::Active(active) => active.describe(core, &mut view),

@@ -214,7 +214,7 @@ impl Active {
         live.iter().filter(|peer| rank(self.id, stage, batch, **peer) < own).count()
     }
 
-    fn choose(&mut self, core: &Core, stage: u16, batch: u32, live: &[PeerId]) -> Choice {
+    fn choose(&mut self, core: &mut Core, stage: u16, batch: u32, live: &[PeerId]) -> Choice {
         let (now, about) = (core.now.mono_ms, About::Batch(batch));
         let Some(slot) = self.ledger.slot(stage, about) else { return Choice::No };
         if self.has_voted(&slot)
@@ -274,7 +274,7 @@ impl Active {
     }
 
     /// Whether what the stage reads is here; asks for it if not.
-    fn is_readable(&mut self, core: &Core, stage: u16) -> bool {
+    fn is_readable(&mut self, core: &mut Core, stage: u16) -> bool {
         if self.plan().stage(stage).upstream().is_none() {
             return true;
         }

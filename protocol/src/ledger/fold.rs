@@ -174,6 +174,10 @@ impl Fold {
         };
         self.verdict.contested = units(|unit| *unit == UnitVerdict::Contested);
         self.verdict.decided = units(|unit| matches!(unit, UnitVerdict::Decided(_)));
+        let wanted = changed
+            .iter()
+            .flat_map(|(at, v)| v.leaves_wanted.iter().map(|root| (at.0, at.1, *root)));
+        self.verdict.leaves_wanted = wanted.collect();
         self.verdict.convicted = convicted;
         self.verdict.equivocators.clone_from(equivocators);
         // A stage whose inputs changed has other slots, so what was said about it reads differently.

@@ -13,6 +13,8 @@ pub struct Verdict {
     pub contested: BTreeSet<(u16, u64)>,
     /// Units whose contest was decided by ballots.
     pub decided: BTreeSet<(u16, u64)>,
+    /// Certified roots in conflict whose leaves somebody should post, as (stage, batch, root).
+    pub leaves_wanted: BTreeSet<(u16, u32, Hash)>,
     /// Who provably stated something wrong.
     pub convicted: BTreeMap<PeerId, Conviction>,
     /// Who said two different things where only one may be said.
