@@ -21,8 +21,12 @@ pub enum Event {
     },
     /// A peer of our network is connected and can be talked to.
     PeerUp { peer: PeerId },
-    /// The last connection with a peer is gone.
+    /// The last connection with a peer is gone, and with it its part in all jobs.
     PeerDown { peer: PeerId },
+    /// A connected peer takes part in a job that we joined.
+    Joined { peer: PeerId, job: JobId },
+    /// A connected peer takes part no longer.
+    Left { peer: PeerId, job: JobId },
     /// We can be reached at this address, which ends in our name.
     Listening { address: String },
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
+use protocol::PeerId;
 use tokio::sync::Notify;
 
 use crate::Event;
@@ -10,7 +11,8 @@ use crate::Event;
 /// A queue that stays short because opposite notices cancel out.
 ///
 /// A peer that comes and goes unseen leaves nothing, so there are never more than two notices for
-/// a peer that the application knows and one for any other that is connected.
+/// a peer that the application knows and one for any other that is connected; the same holds for
+/// each job that a peer takes part in, of which gossipsub allows a hundred.
 #[derive(Debug, Default)]
 pub(crate) struct Notices {
     waiting: Mutex<VecDeque<Event>>,
@@ -20,11 +22,26 @@ pub(crate) struct Notices {
 impl Notices {
     pub(crate) fn push(&self, event: Event) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = |gone: &PeerId, event: &Event| match event {
+            Event::Joined { peer, .. } | Event::Left { peer, .. } => peer == gone,
+            Event::PeerUp { .. }
+            | Event::PeerDown { .. }
+            | Event::Listening { .. }
+            | Event::Message { .. } => false,
+        };
         let cancelled = match &event {
             Event::PeerDown { peer: gone } => {
+                // Its part in jobs goes without saying.
+                waiting.retain(|e| !of(gone, e));
                 waiting.iter().rposition(|e| matches!(e, Event::PeerUp { peer } if peer == gone))
             }
-            Event::PeerUp { .. } | Event::Listening { .. } | Event::Message { .. } => None,
+            Event::Left { peer: gone, job: left } => waiting.iter().rposition(
+                |e| matches!(e, Event::Joined { peer, job } if (peer, job) == (gone, left)),
+            ),
+            Event::PeerUp { .. }
+            | Event::Joined { .. }
+            | Event::Listening { .. }
+            | Event::Message { .. } => None,
         };
         match cancelled {
             Some(at) => drop(waiting.remove(at)),
@@ -45,8 +62,6 @@ impl Notices {
 
 #[cfg(test)]
 mod tests {
-    use protocol::PeerId;
-
     use super::*;
 
     #[test]

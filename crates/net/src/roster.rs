@@ -38,10 +38,13 @@ pub(crate) struct Peer {
 }
 
 impl Roster {
-    /// Adds a peer; what it subscribed to before is kept.
-    pub(crate) fn add(&self, name: PeerId, peer: Peer) {
-        self.lock().up.insert(name, peer);
+    /// Adds a peer; returns those of our jobs that it subscribed to before.
+    pub(crate) fn add(&self, name: PeerId, peer: Peer) -> Vec<JobId> {
+        let mut state = self.lock();
+        state.up.insert(name, peer);
         self.changed.notify_waiters();
+        let theirs = state.jobs.get(&name);
+        theirs.map_or_else(Vec::new, |jobs| jobs.intersection(&state.joined).copied().collect())
     }
 
     /// Renews what an identified peer says of itself; false if it is not up.
@@ -71,18 +74,23 @@ impl Roster {
         self.changed.notify_waiters();
     }
 
-    pub(crate) fn subscribed(&self, name: PeerId, job: JobId) {
-        self.lock().jobs.entry(name).or_default().insert(job);
+    /// True if the application wants to know.
+    pub(crate) fn subscribed(&self, name: PeerId, job: JobId) -> bool {
+        let mut state = self.lock();
+        let is_new = state.jobs.entry(name).or_default().insert(job);
+        is_new && state.up.contains_key(&name) && state.joined.contains(&job)
     }
 
-    pub(crate) fn unsubscribed(&self, name: PeerId, job: JobId) {
-        if let Some(jobs) = self.lock().jobs.get_mut(&name) {
-            jobs.remove(&job);
-        }
+    /// True if the application wants to know.
+    pub(crate) fn unsubscribed(&self, name: PeerId, job: JobId) -> bool {
+        let mut state = self.lock();
+        let was_there = state.jobs.get_mut(&name).is_some_and(|jobs| jobs.remove(&job));
+        was_there && state.up.contains_key(&name) && state.joined.contains(&job)
     }
 
-    pub(crate) fn join(&self, job: JobId) {
-        self.lock().joined.insert(job);
+    /// True if we had not joined before.
+    pub(crate) fn join(&self, job: JobId) -> bool {
+        self.lock().joined.insert(job)
     }
 
     pub(crate) fn leave(&self, job: JobId) {

@@ -117,7 +117,12 @@ async fn tree_from(
     peer: PeerId,
 ) -> (PeerId, Result<Subtrees, SourceEnd>) {
     let want = Want { blob, tree: true, first: 0, count: 0 };
-    let result = match Links::ask(shared, peer, want).await.recv().await {
+    let mut part = Links::ask(shared, peer, want).await.recv().await;
+    if matches!(part, None | Some(Part::Lost(_))) {
+        // The connection may have been replaced, which breaks the stream but not the provider.
+        part = Links::ask(shared, peer, want).await.recv().await;
+    }
+    let result = match part {
         Some(Part::Tree(values)) => {
             Subtrees::check(blob.id, blob.size, values).ok_or(SourceEnd::Fault(Misdeed::WrongBytes))
         }

@@ -91,7 +91,7 @@ async fn run(shared: Arc<Shared>, peer: PeerId, mut asks: mpsc::Receiver<Ask>) {
     let waiting = AtomicUsize::new(0);
     tokio::select! {
         () = ask_all(&mut to, &mut asks, expected, &waiting) => {}
-        () = answer_all(&mut from, pending, &waiting, &shared) => {}
+        () = answer_all(&mut from, pending, &waiting, &shared, peer) => {}
     }
     // Closed before what is left in it is dropped, so that nobody asks a dead link.
     asks.close();
@@ -148,8 +148,24 @@ async fn answer_all(
     mut expected: mpsc::Receiver<Ask>,
     waiting: &AtomicUsize,
     shared: &Shared,
+    peer: PeerId,
 ) {
-    while let Some(ask) = expected.recv().await {
+    loop {
+        let mut byte = [0];
+        let ask = tokio::select! {
+            biased;
+            ask = expected.recv() => match ask {
+                Some(ask) => ask,
+                None => return,
+            },
+            // Nothing was asked for, so that this is the end of the stream, or too many bytes.
+            read = from.read(&mut byte) => {
+                if matches!(read, Ok(1)) {
+                    shared.blame(peer, Misdeed::BadFrame);
+                }
+                return;
+            }
+        };
         if let Err(end) = answer(from, &ask, shared).await {
             debug!(?end, "blob stream ended");
             // The answer has room; whoever asked may have given up.
@@ -197,7 +213,6 @@ async fn status(from: &mut (impl AsyncRead + Unpin), within: Duration) -> Result
     let mut status = [0];
     match timeout(within, from.read_exact(&mut status)).await {
         Ok(Ok(())) if status[0] == HERE || status[0] == ABSENT => Ok(status[0]),
-        // More bytes than the answer has are read as the next answer's status.
         Ok(Ok(())) => Err(Part::Fault(Misdeed::BadFrame)),
         // Between two pieces a connection may break innocently.
         Ok(Err(error)) => Err(Part::Lost(error.to_string())),

@@ -68,6 +68,11 @@ pub(super) async fn work(transfer: Arc<Transfer>, peer: PeerId) -> Source {
         Source { peer, chunks: 0, bytes: 0, busy: Duration::ZERO, end: SourceEnd::Finished };
     transfer.working.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     source.end = run(&transfer, &mut source, began).await;
+    if matches!(source.end, SourceEnd::Lost(_)) {
+        // The connection may have been replaced, which breaks the stream but not the provider.
+        transfer.plan().drop_peer(peer);
+        source.end = run(&transfer, &mut source, began).await;
+    }
     transfer.working.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
     source.busy = began.elapsed();
     transfer.plan().drop_peer(peer);

@@ -174,12 +174,15 @@ impl Voice {
         entry: crate::roster::Peer,
         frames: talk::Outgoing,
     ) {
-        self.shared.roster.add(name, entry);
+        let jobs = self.shared.roster.add(name, entry);
         let speaker = tokio::spawn(talk::speak(Arc::clone(&self.shared), name, frames));
         if let Some(old) = self.connections.speakers.insert(peer, speaker.abort_handle()) {
             old.abort();
         }
         self.shared.notices.push(Event::PeerUp { peer: name });
+        for job in jobs {
+            self.shared.notices.push(Event::Joined { peer: name, job });
+        }
         self.connections.resolve(peer, &Ok(name));
         self.discovery.succeeded();
     }

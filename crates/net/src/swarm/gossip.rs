@@ -14,13 +14,17 @@ impl Voice {
                 self.on_message(propagation_source, message_id, message);
             }
             gossipsub::Event::Subscribed { peer_id, topic } => {
-                if let (Some(peer), Some(Topic::Job(job))) = self.named(&peer_id, &topic) {
-                    self.shared.roster.subscribed(peer, job);
+                if let (Some(peer), Some(Topic::Job(job))) = self.named(&peer_id, &topic)
+                    && self.shared.roster.subscribed(peer, job)
+                {
+                    self.shared.notices.push(Event::Joined { peer, job });
                 }
             }
             gossipsub::Event::Unsubscribed { peer_id, topic } => {
-                if let (Some(peer), Some(Topic::Job(job))) = self.named(&peer_id, &topic) {
-                    self.shared.roster.unsubscribed(peer, job);
+                if let (Some(peer), Some(Topic::Job(job))) = self.named(&peer_id, &topic)
+                    && self.shared.roster.unsubscribed(peer, job)
+                {
+                    self.shared.notices.push(Event::Left { peer, job });
                 }
             }
             // Identify decides who stays; slow peers lose messages and reconcile later.

@@ -3,7 +3,7 @@
 use super::Voice;
 use crate::command::Command;
 use crate::limits::BOOK_PEERS_MAX;
-use crate::{ConnectError, identity};
+use crate::{ConnectError, Event, identity};
 
 impl Voice {
     pub(super) fn on_order(&mut self, order: Command) {
@@ -34,7 +34,11 @@ impl Voice {
     }
 
     fn join(&mut self, job: protocol::JobId) {
-        self.shared.roster.join(job);
+        if self.shared.roster.join(job) {
+            for (peer, _) in self.shared.roster.members(job) {
+                self.shared.notices.push(Event::Joined { peer, job });
+            }
+        }
         let topic = self.shared.names.job(job);
         if let Err(error) = self.swarm.behaviour_mut().gossip.subscribe(&topic) {
             tracing::warn!(%job, %error, "not subscribed");
