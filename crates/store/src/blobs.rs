@@ -1,7 +1,7 @@
 //! Blobs: bytes under the name that they hash to.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -86,9 +86,6 @@ impl Store {
     /// # Errors
     /// [`StoreError::Pinned`] if somebody needs it; [`StoreError::Stopped`].
     pub fn remove(&self, id: BlobId) -> Result<(), StoreError> {
-        if !self.shared.ledger().owners(id).is_empty() {
-            return Err(StoreError::Pinned { id });
-        }
         self.shared.submit(Batch::of(Op::Remove { id }))
     }
 
@@ -261,8 +258,9 @@ impl Shared {
         match entry.place {
             Place::Small => {
                 let bytes = self.read(|txn| tables::small(txn, id))?;
-                let bytes = bytes.ok_or(StoreError::Missing { id })?;
-                if bytes.len() as u64 == len { Ok(bytes) } else { Err(self.damaged(id, entry)) }
+                bytes
+                    .filter(|bytes| bytes.len() as u64 == len)
+                    .ok_or_else(|| self.damaged(id, entry))
             }
             Place::File => self.read_file(id, entry, start, len),
         }
@@ -280,24 +278,22 @@ impl Shared {
         let read = File::open(&path).and_then(|file| file.read_exact_at(&mut bytes, start));
         match read {
             Ok(()) => Ok(bytes),
-            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Err(self.damaged(id, entry)),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                // It may have been evicted since; if not, somebody took its file away.
-                let born = self.ledger().peek(id).map(|now| now.born);
-                if born == Some(entry.born) {
-                    Err(self.damaged(id, entry))
-                } else {
-                    Err(StoreError::Missing { id })
-                }
+            Err(e) if matches!(e.kind(), ErrorKind::UnexpectedEof | ErrorKind::NotFound) => {
+                Err(self.damaged(id, entry))
             }
             Err(e) => Err(StoreError::io(&path, e)),
         }
     }
 
-    /// Takes a damaged blob out of use and says so.
+    /// Takes a damaged blob out of use and says so, unless it has only been evicted meanwhile.
     fn damaged(&self, id: BlobId, entry: Entry) -> StoreError {
+        let mut ledger = self.ledger();
+        if ledger.peek(id).is_none_or(|now| now.born != entry.born) {
+            return StoreError::Missing { id };
+        }
+        ledger.hide(id, entry.born);
+        drop(ledger);
         warn!(%id, size = entry.size, "a blob is damaged on disk");
-        self.ledger().hide(id, entry.born);
         // If the store is closing, it is found again by whoever reads it next.
         drop(self.submit_soon(Batch::of(Op::SetAside { id, born: entry.born })));
         StoreError::Corrupt { id }

@@ -115,6 +115,10 @@ impl Ledger {
         self.pins.get(&id).into_iter().flatten().copied().collect()
     }
 
+    pub(crate) fn is_pinned(&self, id: BlobId) -> bool {
+        self.pins.contains_key(&id)
+    }
+
     pub(crate) fn usage(&self) -> Usage {
         Usage {
             quota: self.quota,
@@ -322,4 +326,27 @@ impl Ledger {
 
 const fn charge(entry: &Entry) -> u64 {
     entry.size + BLOB_COST
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_blob_that_came_again_is_not_taken_for_the_damaged_one() {
+        let mut ledger = Ledger::new(1 << 20);
+        let blob = BlobRef::of(b"bytes");
+        let old = ledger.arrive(blob, Place::Small).unwrap();
+        ledger.show(blob.id, old.born);
+        ledger.hide(blob.id, old.born);
+        assert!(ledger.peek(blob.id).is_none() && !ledger.knows(blob.id));
+        let new = ledger.arrive(blob, Place::Small).unwrap();
+        ledger.show(blob.id, old.born);
+        assert!(ledger.peek(blob.id).is_none(), "the new one is not durable yet");
+        ledger.show(blob.id, new.born);
+        ledger.hide(blob.id, old.born);
+        assert!(ledger.remove_born(blob.id, old.born).is_none());
+        assert!(ledger.peek(blob.id).is_some());
+        assert_eq!(ledger.usage().used, 5 + BLOB_COST);
+    }
 }

@@ -53,7 +53,7 @@ pub struct Opened {
 impl Store {
     /// Opens the store in `dir`, and makes it if there is none.
     ///
-    /// The whole index is read and its checksums are compared, about a second per GiB.
+    /// The whole index is read and its checksums are compared, which takes seconds per GiB.
     ///
     /// # Errors
     /// [`OpenError`] names the path and what to do. A corrupt index is no error: it is renamed to

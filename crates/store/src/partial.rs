@@ -238,9 +238,15 @@ impl Partial {
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        if CHUNK_BYTES < self.blob.size {
-            self.shared.ledger().stop_receiving(self.blob.id);
+        if self.blob.size <= CHUNK_BYTES {
+            return;
         }
+        let began = !self.needs_subtrees();
+        let mut ledger = self.shared.ledger();
+        if !began {
+            ledger.drop_partial(self.blob.id);
+        }
+        ledger.stop_receiving(self.blob.id);
     }
 }
 

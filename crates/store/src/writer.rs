@@ -142,6 +142,13 @@ fn prepare(shared: &Shared, ops: Vec<Op>, round: &mut Round) -> Result<Vec<Op>, 
     if 0 < bytes {
         shared.check_disk(bytes)?;
     }
+    for op in &ops {
+        if let Op::Remove { id } = op
+            && shared.ledger().is_pinned(*id)
+        {
+            return Err(StoreError::Pinned { id: *id });
+        }
+    }
     let ops = ops.into_iter().map(|op| spill(shared, op)).collect::<Result<Vec<_>, _>>()?;
     let gone = shared.ledger().admit(&ops)?;
     round.changed |= !gone.is_empty();
@@ -288,19 +295,22 @@ fn settle(shared: &Shared, round: Round) {
     for (id, born) in round.arrived {
         ledger.show(id, born);
     }
-    for gone in round.gone {
+    // What came back in the same transaction keeps its file.
+    let left = round.gone.into_iter().filter(|gone| match gone {
+        Gone::Blob(id) => !ledger.knows(*id),
+        Gone::Partial(id) => !ledger.is_partial(*id),
+    });
+    let left: Vec<Gone> = left.collect();
+    // Only this thread puts files there, so nothing can come back in between.
+    drop(ledger);
+    for gone in left {
+        debug!(?gone, "blob left");
         match gone {
-            Gone::Blob(id) if !ledger.knows(id) => {
-                debug!(%id, "blob left");
-                remove_quietly(&shared.folder.blob(id));
-            }
-            Gone::Partial(id) if !ledger.is_partial(id) => {
-                debug!(%id, "partial blob left");
+            Gone::Blob(id) => remove_quietly(&shared.folder.blob(id)),
+            Gone::Partial(id) => {
                 remove_quietly(&shared.folder.partial(id));
                 remove_quietly(&shared.folder.partial_tree(id));
             }
-            // It came back in the same transaction.
-            Gone::Blob(_) | Gone::Partial(_) => {}
         }
     }
 }

@@ -91,6 +91,8 @@ fn one_blob_has_one_receiver_at_a_time() {
     let store = ground.open();
     let (bytes, subtrees) = coming();
     let blob = BlobRef::of(&bytes);
+    drop(store.partial(blob).unwrap());
+    assert_eq!(store.usage().used, 0, "nothing came, so no room is kept");
     let partial = store.partial(blob).unwrap();
     assert!(matches!(store.partial(blob), Err(StoreError::Receiving { .. })));
     assert!(matches!(store.discard_partial(blob.id), Err(StoreError::Receiving { .. })));
