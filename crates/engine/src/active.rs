@@ -184,7 +184,8 @@ impl Active {
 
     /// What we are about to vote for in a slot.
     fn pending_root(&self, slot: &Slot) -> Option<Hash> {
-        self.log.pending.iter().find_map(|item| match item {
+        let in_flight = self.log.in_flight.iter().flat_map(|(_, step)| &step.value().items);
+        self.log.pending.iter().chain(in_flight).find_map(|item| match item {
             Item::Vote(vote) if vote.slot == *slot => Some(vote.root),
             Item::Vote(_)
             | Item::Certificate(_)
@@ -246,22 +247,22 @@ impl Active {
         let id = RecordId(core.id_for(self.id));
         let record = StepEntry::new(&step, traces).record(seq, step.id());
         core.push(Effect::Record { id: Some(id), record });
-        self.log.in_flight = Some((id, step.clone()));
-        let inserted = self.insert(core, step);
-        assert!(
-            inserted == Ok(Inserted::New),
-            "our own step does not fit our own log: {inserted:?}"
-        );
-        self.ledger.verdict();
+        self.log.in_flight = Some((id, step));
     }
 
-    /// Our step is on disk: now others may know it.
+    /// Our step is on disk: now it counts, and others may know it. Before that not even our own ledger
+    /// has it, or a reconciliation could give it away.
     pub(crate) fn recorded(&mut self, core: &mut Core, record: RecordId) {
         if let Some((_, step)) = self.log.in_flight.take_if(|(id, _)| *id == record) {
             core.push(Effect::Broadcast {
                 job: self.id,
-                message: protocol::Message::Steps(vec![step]),
+                message: protocol::Message::Steps(vec![step.clone()]),
             });
+            let inserted = self.insert(core, step);
+            assert!(
+                inserted == Ok(Inserted::New),
+                "our own step does not fit our own log: {inserted:?}"
+            );
         }
     }
 
