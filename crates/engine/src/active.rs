@@ -254,15 +254,13 @@ impl Active {
     /// has it, or a reconciliation could give it away.
     pub(crate) fn recorded(&mut self, core: &mut Core, record: RecordId) {
         if let Some((_, step)) = self.log.in_flight.take_if(|(id, _)| *id == record) {
-            core.push(Effect::Broadcast {
-                job: self.id,
-                message: protocol::Message::Steps(vec![step.clone()]),
-            });
-            let inserted = self.insert(core, step);
-            assert!(
-                inserted == Ok(Inserted::New),
-                "our own step does not fit our own log: {inserted:?}"
-            );
+            // It does not fit if the journal is older than what we once said: then it stays unsaid.
+            if self.insert(core, step.clone()) == Ok(Inserted::New) {
+                core.push(Effect::Broadcast {
+                    job: self.id,
+                    message: protocol::Message::Steps(vec![step]),
+                });
+            }
         }
     }
 
