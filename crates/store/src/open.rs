@@ -76,7 +76,7 @@ impl Store {
         }
         let usage = ledger.usage();
         info!(dir = %dir.display(), blobs = usage.blobs, used = usage.used, strays, "store open");
-        let store = Store::new(Shared::new(folder, db, ledger, options, lock))
+        let store = Self::new(Shared::new(folder, db, ledger, options, lock))
             .map_err(|e| OpenError::io(dir, e))?;
         for (id, born) in lost {
             drop(store.shared.submit_soon(Batch::of(Op::SetAside { id, born })));

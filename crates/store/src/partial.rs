@@ -56,6 +56,7 @@ impl Store {
         if BLOB_BYTES_MAX < blob.size {
             return Err(StoreError::TooLarge { size: blob.size, max: BLOB_BYTES_MAX });
         }
+        shared.check_writing()?;
         let come = fs::metadata(shared.folder.partial(blob.id)).map_or(0, |m| m.blocks() * 512);
         shared.check_disk(blob.size.saturating_sub(come))?;
         if blob.size <= CHUNK_BYTES {

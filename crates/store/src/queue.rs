@@ -126,3 +126,52 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lazy() -> Request {
+        Request { batch: Batch::default(), done: None }
+    }
+
+    #[test]
+    fn lazy_requests_are_due_after_a_while_though_nobody_waits() {
+        let queue = Queue::default();
+        queue.push(lazy()).unwrap();
+        queue.push(lazy()).unwrap();
+        assert_eq!(queue.take().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_closed_queue_is_emptied_and_takes_nothing_more() {
+        let queue = Queue::default();
+        queue.push(lazy()).unwrap();
+        queue.close();
+        assert!(queue.push(lazy()).is_err());
+        assert_eq!(queue.take().unwrap().len(), 1);
+        assert!(queue.take().is_none());
+    }
+
+    #[test]
+    fn who_brings_too_much_waits_until_there_is_room() {
+        let queue = Queue::default();
+        let heavy = || {
+            let mut batch = Batch::default();
+            batch.write(Vec::new(), vec![0; QUEUE_BYTES_MAX - 1000]);
+            Request { batch, done: None }
+        };
+        queue.push(heavy()).unwrap();
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| queue.push(heavy()).is_ok());
+            // Only when the first has been taken can the second come in.
+            let mut taken = 0;
+            while taken < 2 {
+                let group = queue.take().unwrap();
+                assert_eq!(group.len(), 1);
+                taken += 1;
+            }
+            assert!(second.join().unwrap());
+        });
+    }
+}

@@ -145,19 +145,15 @@ fn lazy_writes_ride_with_the_next_commit_in_order() {
 }
 
 #[test]
-fn lazy_writes_do_not_wait_for_ever() {
+fn many_lazy_writes_are_not_kept_in_memory() {
     let ground = Ground::new();
     let store = ground.open();
-    let (tell, told) = mpsc::channel();
-    // Nobody waits for these; enough of them are written all the same.
     for number in 0..40_u8 {
         store.write_soon(vec![(vec![number], Some(vec![0; 60_000]))]).unwrap();
     }
     while store.record(&[0]).unwrap().is_none() {
         std::thread::yield_now();
     }
-    tell.send(()).unwrap();
-    told.recv().unwrap();
 }
 
 #[test]

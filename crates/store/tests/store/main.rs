@@ -1,5 +1,7 @@
 //! The store on a temporary folder, and in processes that are killed.
 
+#![expect(clippy::unwrap_used, reason = "a test may end at any surprise")]
+
 mod blobs;
 mod corrupt;
 mod crash;
