@@ -9,6 +9,5 @@ mod walk;
 
 pub(crate) use content::{Content, Reader};
 pub(crate) use node::{Filetype, NodeId, Stat, Times};
-pub(crate) use space::{ScratchFile, Space};
+pub(crate) use space::Space;
 pub(crate) use tree::{Base, Files, OUT, ROOT};
-pub(crate) use walk::Place;

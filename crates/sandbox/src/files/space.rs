@@ -70,8 +70,7 @@ pub(crate) struct ScratchFile {
 impl ScratchFile {
     pub(crate) fn new(folder: &Path) -> io::Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let name = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = folder.join(name);
+        let path = folder.join(NEXT.fetch_add(1, Ordering::Relaxed).to_string());
         let file = OpenOptions::new()
             .read(true)
             .write(true)

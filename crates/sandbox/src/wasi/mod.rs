@@ -12,6 +12,6 @@ mod path;
 mod poll;
 mod process;
 
-pub(crate) use abi::{Signature, signature};
+pub(crate) use abi::signature;
 pub(crate) use guest::{Guest, Mounts};
 pub(crate) use link::{MODULE, link};

@@ -1,0 +1,9 @@
+//! The worker process: it takes orders on stdin, runs guests, and reports on stdout.
+
+mod lockdown;
+mod process;
+mod outbox;
+mod serve;
+mod watch;
+
+pub use process::worker_main;
