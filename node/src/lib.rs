@@ -1,1 +1,17 @@
-//! node
+//! The body: joins net, store and sandbox to one engine.
+//!
+//! [`Node::start`] opens the data folder and begins to take part; every clone of a [`Node`] is a
+//! handle to the same one. The program `dugnad` is a thin door before it.
+
+pub mod config;
+pub mod identity;
+
+mod node;
+mod shell;
+mod tamper;
+
+pub use config::Config;
+pub use node::{
+    BlobError, CancelError, Node, PeerView, ResultUnit, ResultsError, StartError, SubmitError,
+};
+pub use tamper::Tamper;

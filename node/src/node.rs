@@ -1,0 +1,15 @@
+//! A node and its handle: what the program's doors and other Rust programs use.
+
+mod handle;
+mod reading;
+mod results;
+mod start;
+mod submit;
+mod view;
+
+pub use handle::{CancelError, Node};
+pub use reading::BlobError;
+pub use results::{ResultUnit, ResultsError};
+pub use start::StartError;
+pub use submit::SubmitError;
+pub use view::PeerView;

@@ -1,0 +1,100 @@
+//! Being found and finding: the DHT's hints, and the peers of earlier sessions.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use net::Key;
+use protocol::{BlobRef, JobId, PeerId, decode, encode};
+use store::{Batch, Store};
+use tracing::{Instrument, debug, debug_span};
+
+use crate::shell::Shared;
+
+/// Under this key lie the addresses of peers met before.
+const PEERS: &[u8] = b"p/met";
+/// About 2,000 peers with a few addresses each.
+const PEERS_BYTES_MAX: usize = 4 << 20;
+/// How often those addresses are written down.
+const PEERS_EVERY: Duration = Duration::from_secs(60);
+/// Peers that one search connects to.
+const CONNECTS_MAX: usize = 8;
+
+/// Tells the DHT that the job and these blobs are here.
+pub(crate) fn provide(shared: &Arc<Shared>, job: JobId, blobs: Vec<BlobRef>) {
+    let this = Arc::clone(shared);
+    let blobs = blobs.iter().map(|blob| Key::blob(blob.id));
+    let keys: Vec<Key> = std::iter::once(Key::job(job)).chain(blobs).collect();
+    shared.provided.lock().unwrap_or_else(PoisonError::into_inner).insert(job, keys.clone());
+    let work = async move {
+        for key in keys {
+            if let Err(error) = this.net.provide(key).await {
+                debug!(%error, "the dht was not told");
+            }
+        }
+    };
+    shared.spawn(work.instrument(debug_span!("provide", %job)));
+}
+
+/// Stops telling the DHT what only this job needed.
+pub(crate) async fn stop(shared: &Shared, job: JobId) {
+    let own: Vec<Key> = {
+        let mut provided = shared.provided.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = provided.remove(&job).unwrap_or_default();
+        let others: BTreeSet<Key> = provided.values().flatten().copied().collect();
+        own.into_iter().filter(|key| !others.contains(key)).collect()
+    };
+    for key in own {
+        // A network that has stopped provides nothing.
+        let _ = shared.net.stop_providing(key).await;
+    }
+}
+
+/// Looks for peers that have the job, and connects to them.
+pub(crate) fn seek(shared: &Arc<Shared>, job: JobId) {
+    let this = Arc::clone(shared);
+    let work = async move {
+        let found = match this.net.providers(Key::job(job)).await {
+            Ok(found) => found,
+            Err(error) => {
+                debug!(%error, "the dht gave no answer");
+                return;
+            }
+        };
+        let others = found.into_iter().filter(|peer| *peer != this.me).take(CONNECTS_MAX);
+        for peer in others {
+            if let Err(error) = this.net.connect(peer).await {
+                debug!(%peer, %error, "a provider is out of reach");
+            }
+        }
+    };
+    shared.spawn(work.instrument(debug_span!("seek", %job)));
+}
+
+/// The peers of earlier sessions, with their addresses.
+pub(crate) fn remembered(store: &Store) -> Vec<(PeerId, Vec<String>)> {
+    // A record that is not there or not readable costs a look at the bootstrap list.
+    let record = store.record(PEERS).ok().flatten().unwrap_or_default();
+    decode(&record, PEERS_BYTES_MAX).unwrap_or_default()
+}
+
+/// Writes down now and then whom the node has met.
+pub(crate) async fn forget_no_peers(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(PEERS_EVERY).await;
+        remember(&shared).await;
+    }
+}
+
+/// Writes down whom the node has met.
+pub(crate) async fn remember(shared: &Shared) {
+    let Ok(known) = shared.net.known_addresses().await else { return };
+    if known.is_empty() {
+        return;
+    }
+    let mut batch = Batch::default();
+    batch.write(PEERS.to_vec(), encode(&known));
+    if let Err(error) = shared.store.write_soon(batch) {
+        debug!(%error, "the peers met were not written down");
+    }
+}

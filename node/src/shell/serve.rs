@@ -1,0 +1,36 @@
+//! What others may fetch from this node: every blob of the store, by name.
+
+use std::io;
+use std::sync::{Arc, Weak};
+
+use protocol::{BlobId, Hash};
+use store::Store;
+
+/// Holds the store weakly, so that the network's last threads do not keep a stopped node's open.
+#[derive(Debug)]
+pub(crate) struct Serve(Weak<Store>);
+
+impl Serve {
+    pub(crate) fn new(store: &Arc<Store>) -> Self {
+        Self(Arc::downgrade(store))
+    }
+
+    fn store(&self) -> io::Result<Arc<Store>> {
+        self.0.upgrade().ok_or_else(|| io::Error::other("the store is closed"))
+    }
+}
+
+impl net::Blobs for Serve {
+    fn size(&self, blob: BlobId) -> Option<u64> {
+        self.store().ok()?.size(blob)
+    }
+
+    fn subtrees(&self, blob: BlobId) -> io::Result<Vec<Hash>> {
+        let (_, values) = self.store()?.subtrees(blob).map_err(io::Error::other)?;
+        Ok(values)
+    }
+
+    fn read_chunk(&self, blob: BlobId, index: u64) -> io::Result<Vec<u8>> {
+        self.store()?.read_chunk(blob, index).map_err(io::Error::other)
+    }
+}
