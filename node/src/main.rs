@@ -1,1 +1,7 @@
-fn main() {}
+//! The program `dugnad`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    node::cli::main()
+}

@@ -262,10 +262,15 @@ pub struct HeldBlob {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerInfo {
     pub peer: PeerId,
-    /// The address that the connection uses, where known.
-    pub address: Option<String>,
+    /// Multiaddresses at which it says it can be reached.
+    pub addresses: Vec<String>,
+    /// What it calls its program.
+    pub agent: String,
+    pub connected_ms: u64,
     /// Last measured round trip.
     pub round_trip_us: Option<u64>,
+    /// Jobs that it takes part in.
+    pub jobs: Vec<JobId>,
 }
 
 /// `POST /api/v1/peers/{id}/ping`.

@@ -167,7 +167,7 @@ impl Client {
     /// [`ClientError::Source`] if they are not what they were.
     pub fn put(&self, source: &BlobSource) -> Result<(), ClientError> {
         let blob = source.blob();
-        if MEBIBYTE < blob.size && self.has_blob(blob.id)? {
+        if MEBIBYTE < blob.size && self.blob_size(blob.id)? == Some(blob.size) {
             return Ok(());
         }
         let mut reader = source.reader()?;
@@ -200,34 +200,29 @@ impl Client {
         read_json(self.answered(request.send(SendBody::from_reader(&mut reader)))?)
     }
 
-    /// Whether the node has the blob itself.
+    /// How many bytes a blob has that the node has.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub fn has_blob(&self, id: BlobId) -> Result<bool, ClientError> {
+    pub fn blob_size(&self, id: BlobId) -> Result<Option<u64>, ClientError> {
         let request = self.agent.head(self.url(&format!("/api/v1/blobs/{id}")));
         let answer = request.header("Authorization", self.bearer()).call();
         match self.answered(answer) {
-            Ok(_) => Ok(true),
-            Err(error) if error.is_not_found() => Ok(false),
+            Ok(answer) => {
+                let size = answer.headers().get("content-length");
+                Ok(size.and_then(|size| size.to_str().ok()?.parse().ok()))
+            }
+            Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// A blob's bytes as they arrive. Who reads them must compare their hash with the name.
+    /// The bytes of a blob, or of an output of a job whose results were asked for. Who reads them must compare their hash with the name.
     ///
     /// # Errors
     /// [`ClientError::is_not_found`] if the node does not have it.
     pub fn blob(&self, id: BlobId) -> Result<Box<dyn Read + Send>, ClientError> {
         self.bytes(&format!("/api/v1/blobs/{id}"))
-    }
-
-    /// An output of a job, from the network if need be, as it arrives.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub fn output(&self, job: JobId, id: BlobId) -> Result<Box<dyn Read + Send>, ClientError> {
-        self.bytes(&format!("/api/v1/jobs/{job}/outputs/{id}"))
     }
 
     /// Every blob that the node has.

@@ -1,0 +1,19 @@
+//! The command line: a noun and a verb; data on stdout, talk on stderr, the end in the exit code.
+
+mod args;
+mod blob;
+mod config;
+mod door;
+mod entry;
+mod exec;
+mod failure;
+mod flags;
+mod job;
+mod key;
+mod node;
+mod peer;
+mod save;
+mod show;
+mod terminal;
+
+pub use entry::main;

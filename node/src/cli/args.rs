@@ -1,0 +1,247 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use protocol::{BlobId, PeerId};
+
+use crate::cli::flags::SettingFlags;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+    0  done; results are verified
+    1  the job failed: a guest ended with an error
+    2  wrong usage, or input that cannot be used
+    3  not decided: the job is stuck, or not finished yet
+    4  not verified: one peer alone has computed it
+    5  no node runs, or it cannot be reached
+    6  the job was cancelled, or has expired
+  130  interrupted";
+
+/// Lend a computer, and borrow many: jobs of WebAssembly units, executed by peers that check each
+/// other.
+#[derive(Debug, Parser)]
+#[command(name = "dugnad", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+pub(crate) struct Program {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) noun: Noun,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Global {
+    /// The folder of key, store and settings [env: DUGNAD_DATA_DIR]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data_dir: Option<String>,
+    /// How data is written to stdout
+    #[arg(long, global = true, env = "DUGNAD_OUTPUT", value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+    /// How the log is written to stderr
+    #[arg(long, global = true, env = "DUGNAD_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+    /// What is logged, such as `info` or `net=debug,info` [env: DUGNAD_LOG]
+    #[arg(long, global = true, value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    Table,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Noun {
+    /// Run a node, and look after it
+    #[command(subcommand)]
+    Node(NodeVerb),
+    /// Check, run and fetch jobs
+    #[command(subcommand)]
+    Job(JobVerb),
+    /// Run one unit here, exactly as a peer would
+    Exec(ExecArgs),
+    /// Put blobs into the running node, and take them out
+    #[command(subcommand)]
+    Blob(BlobVerb),
+    /// Look at the running node's peers
+    #[command(subcommand)]
+    Peer(PeerVerb),
+    /// Look at the settings
+    #[command(subcommand)]
+    Config(ConfigVerb),
+    /// Look at this node's key
+    #[command(subcommand)]
+    Key(KeyVerb),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NodeVerb {
+    /// Run a node until it is interrupted
+    Run(SettingFlags),
+    /// Show the running node
+    Status,
+    /// Stop working on jobs, and stay connected
+    Pause,
+    /// Work on jobs again
+    Resume,
+    /// End the running node
+    Stop,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum JobVerb {
+    /// Write a job file to start from
+    Init {
+        /// Where to
+        #[arg(default_value = "job.toml")]
+        file: PathBuf,
+    },
+    /// Check a job file, its data and modules, and try a unit of each stage
+    Check {
+        file: PathBuf,
+        /// Do not run anything
+        #[arg(long, env = "DUGNAD_NO_RUN")]
+        no_run: bool,
+    },
+    /// Submit a job, wait for it and fetch its results
+    Run(RunArgs),
+    /// Submit a job, print its id, and wait until it is safe to leave
+    Submit(SubmitArgs),
+    /// List the jobs that the node knows
+    List,
+    /// Show a job
+    Show {
+        /// Its id, or the beginning of it
+        job: String,
+    },
+    /// Show a job's progress until it is over
+    Watch {
+        /// Its id, or the beginning of it
+        job: String,
+    },
+    /// Fetch a job's results from wherever they are
+    Get(GetArgs),
+    /// Call a job off
+    Cancel {
+        /// Its id, or the beginning of it
+        job: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    pub(crate) file: PathBuf,
+    /// Write results into this folder, not to stdout
+    #[arg(short = 'o', long = "to", env = "DUGNAD_TO", value_name = "DIR")]
+    pub(crate) to: Option<PathBuf>,
+    #[command(flatten, next_help_heading = "Settings of the node, where none runs yet")]
+    pub(crate) settings: SettingFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SubmitArgs {
+    pub(crate) file: PathBuf,
+    /// Do not wait until the job is safe to leave
+    #[arg(long, env = "DUGNAD_NO_WAIT")]
+    pub(crate) no_wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GetArgs {
+    /// Its id; the beginning is enough if the node knows the job
+    pub(crate) job: String,
+    /// Write results into this folder, not to stdout
+    #[arg(short = 'o', long = "to", env = "DUGNAD_TO", value_name = "DIR")]
+    pub(crate) to: Option<PathBuf>,
+    /// Wait until the job is over
+    #[arg(long, env = "DUGNAD_WAIT")]
+    pub(crate) wait: bool,
+    /// How long to look for the job, and with --wait to wait for its end
+    #[arg(long, env = "DUGNAD_TIMEOUT", value_name = "DURATION", value_parser = client::parse_duration_ms)]
+    pub(crate) timeout: Option<u64>,
+    #[command(flatten, next_help_heading = "Settings of the node, where none runs yet")]
+    pub(crate) settings: SettingFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExecArgs {
+    /// A WASI preview1 command
+    pub(crate) module: PathBuf,
+    /// Its arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) args: Vec<String>,
+    /// An environment variable, KEY=VALUE
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) env: Vec<String>,
+    /// A file or folder to mount below /in, PLACE=PATH
+    #[arg(long = "file", value_name = "PLACE=PATH")]
+    pub(crate) files: Vec<String>,
+    /// Where files of /out go
+    #[arg(short = 'o', long = "to", env = "DUGNAD_TO", value_name = "DIR")]
+    pub(crate) to: Option<PathBuf>,
+    /// CPU time
+    #[arg(long, env = "DUGNAD_EXEC_CPU", value_name = "DURATION", default_value = "60s", value_parser = client::parse_duration_ms)]
+    pub(crate) cpu: u64,
+    /// Memory
+    #[arg(long = "unit-memory", env = "DUGNAD_EXEC_MEMORY", value_name = "SIZE", default_value = "256MiB", value_parser = client::parse_bytes)]
+    pub(crate) memory: u64,
+    /// stdout and files together
+    #[arg(long = "unit-output", env = "DUGNAD_EXEC_OUTPUT", value_name = "SIZE", default_value = "64MiB", value_parser = client::parse_bytes)]
+    pub(crate) output_bytes: u64,
+    /// Deterministic fuel
+    #[arg(long, env = "DUGNAD_EXEC_FUEL")]
+    pub(crate) fuel: Option<u64>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BlobVerb {
+    /// Put a file into the node, pin it, and print its id
+    Add {
+        /// A file, or `-` for stdin
+        file: PathBuf,
+    },
+    /// Write a blob to stdout or into a file
+    Get {
+        blob: BlobId,
+        /// Into this file
+        #[arg(short = 'o', long = "to", env = "DUGNAD_TO", value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
+    /// List the blobs that the node has
+    List,
+    /// Keep a blob from being evicted
+    Pin { blob: BlobId },
+    /// Let a blob be evicted again
+    Unpin { blob: BlobId },
+    /// Remove a blob
+    Remove { blob: BlobId },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PeerVerb {
+    /// List the connected peers
+    List,
+    /// Measure the way to a connected peer and back
+    Ping { peer: PeerId },
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum ConfigVerb {
+    /// Show every setting, and where it comes from
+    Show,
+    /// Print where the settings file is
+    Path,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum KeyVerb {
+    /// Print this node's peer id
+    Show,
+}

@@ -1,0 +1,137 @@
+//! Bringing results: into a folder, or their stdout to stdout.
+
+use std::path::Path;
+
+use client::api::{JobStatus, UnitResult};
+use client::{Client, show_bytes};
+use protocol::outcome_folder;
+
+use crate::cli::args::Output;
+use crate::cli::entry::Context;
+use crate::cli::failure::Outcome;
+use crate::cli::save::Folder;
+use crate::cli::show;
+use crate::cli::terminal::{copy, json, talk};
+
+/// Results asked for at a time.
+const PAGE: u64 = 4096;
+/// Units whose failure is told one by one.
+const FAILURES_TOLD: u64 = 10;
+
+/// What was brought.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Fetched {
+    units: u64,
+    files: u64,
+    bytes: u64,
+    /// Units that did not end with exit code 0.
+    pub(crate) failed: u64,
+    unverified: u64,
+}
+
+/// Brings the results of a finished job.
+pub(crate) fn results(
+    context: &Context,
+    client: &Client,
+    status: &JobStatus,
+    to: Option<&Path>,
+) -> Outcome<Fetched> {
+    let folder = to.map(Folder::open).transpose()?;
+    let mut fetched = Fetched::default();
+    let mut listed = Vec::new();
+    loop {
+        let page = client.results(status.job, fetched.units, PAGE)?;
+        let empty = page.units.is_empty();
+        for unit in page.units {
+            match &folder {
+                Some(folder) => save(client, folder, &unit, page.total == 1, &mut fetched)?,
+                None if context.output == Output::Table => print(client, &unit, &mut fetched)?,
+                None => {}
+            }
+            fetched.count(&unit);
+            if context.output == Output::Json {
+                listed.push(unit);
+            }
+        }
+        if empty || page.total <= fetched.units {
+            break;
+        }
+    }
+    if context.output == Output::Json {
+        json(&serde_json::json!({ "job": status, "results": listed }))?;
+    }
+    fetched.tell(status, to);
+    Ok(fetched)
+}
+
+impl Fetched {
+    fn count(&mut self, unit: &UnitResult) {
+        self.units += 1;
+        self.unverified += u64::from(!unit.verified);
+        if !unit.ending.is_success() {
+            self.failed += 1;
+            if self.failed <= FAILURES_TOLD {
+                talk(format!("stage `{}` unit {}: {}", unit.stage, unit.index, unit.ending));
+            }
+        }
+    }
+
+    fn tell(&self, status: &JobStatus, to: Option<&Path>) {
+        if FAILURES_TOLD < self.failed {
+            talk(format!("and {} more that failed", self.failed - FAILURES_TOLD));
+        }
+        let verified = match self.unverified {
+            0 => "verified",
+            all if all == self.units => "not verified",
+            _ => "not all verified",
+        };
+        let units = show::units(self.units);
+        match to {
+            Some(folder) => talk(format!(
+                "{units}, {verified}: {} files, {} in {}",
+                self.files,
+                show_bytes(self.bytes),
+                folder.display()
+            )),
+            None if 0 < self.files => talk(format!(
+                "{units}, {verified}; {} files are fetched by `dugnad job get {} -o DIR`",
+                self.files,
+                show::short(status.job)
+            )),
+            None => talk(format!("{units}, {verified}")),
+        }
+    }
+}
+
+fn save(
+    client: &Client,
+    folder: &Folder,
+    unit: &UnitResult,
+    only: bool,
+    fetched: &mut Fetched,
+) -> Outcome<()> {
+    let place = if only {
+        String::new()
+    } else {
+        format!("{}/{}/", unit.stage, outcome_folder(unit.index, unit.count))
+    };
+    // A guest may have called a file of its own so.
+    let taken = unit.files.iter().any(|f| f.path == "stdout" || f.path.starts_with("stdout/"));
+    let below = if taken { "out/" } else { "" };
+    let stdout = unit.stdout.map(|blob| ("stdout".to_owned(), blob));
+    let files = unit.files.iter().map(|file| (format!("{below}{}", file.path), file.blob));
+    for (path, blob) in stdout.into_iter().chain(files) {
+        folder.write(&format!("{place}{path}"), blob, &mut client.blob(blob.id)?)?;
+        fetched.files += 1;
+        fetched.bytes += blob.size;
+    }
+    Ok(())
+}
+
+fn print(client: &Client, unit: &UnitResult, fetched: &mut Fetched) -> Outcome<()> {
+    fetched.files += unit.files.len() as u64;
+    match unit.stdout {
+        Some(blob) if 0 < blob.size => copy(&mut client.blob(blob.id)?),
+        Some(_) | None => Ok(()),
+    }
+}

@@ -1,0 +1,151 @@
+//! Following a job: its states as they come, and the person's interruptions between them.
+
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use client::api::{JobState, JobStatus};
+use client::{Client, ClientError};
+use protocol::JobId;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::failure::{End, Outcome};
+
+/// After a loss of connection, how often to look whether the node is back.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// How often, before the node counts as gone.
+const LOOKS_MAX: u32 = 3;
+/// A job that one peer has computed alone may still be verified when others are there.
+const OTHERS_WITHIN: Duration = Duration::from_secs(20);
+
+/// What can happen while a job is followed.
+#[derive(Debug)]
+pub(crate) enum News {
+    Status(Box<JobStatus>),
+    /// The person wants to go, or somebody has told this process to end.
+    Interrupted,
+    /// The node is gone.
+    Lost(ClientError),
+    /// Nothing, within the time that was given.
+    Silence,
+}
+
+/// The news of one job.
+#[derive(Debug)]
+pub(crate) struct Follow {
+    news: Receiver<News>,
+}
+
+impl Follow {
+    pub(crate) fn start(client: &Client, job: JobId) -> Outcome<Self> {
+        let (sender, news) = mpsc::channel();
+        let for_signals = sender.clone();
+        std::thread::spawn(move || listen(&for_signals));
+        let client = client.clone();
+        std::thread::spawn(move || watch(&client, job, &sender));
+        Ok(Self { news })
+    }
+
+    pub(crate) fn next(&self, within: Option<Duration>) -> News {
+        let next = match within {
+            Some(within) => self.news.recv_timeout(within),
+            None => self.news.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        next.unwrap_or(News::Silence)
+    }
+}
+
+/// Tells when nothing more is to be expected of a job.
+#[derive(Debug, Default)]
+pub(crate) struct Settled {
+    /// Since when the job has been computed, but not verified.
+    alone: Option<Instant>,
+}
+
+impl Settled {
+    /// Whether the job is over.
+    pub(crate) fn look(&mut self, client: &Client, state: &JobState) -> Next {
+        match state {
+            JobState::Seeking | JobState::Fetching | JobState::Running => {
+                self.alone = None;
+                Next::Wait(None)
+            }
+            JobState::SelfExecuted | JobState::Stuck { .. } => {
+                let since = *self.alone.get_or_insert_with(Instant::now);
+                let others = client.node().is_ok_and(|node| 0 < node.peers);
+                match OTHERS_WITHIN.checked_sub(since.elapsed()) {
+                    Some(left) if others && !left.is_zero() => Next::Wait(Some(left)),
+                    Some(_) | None => Next::Over,
+                }
+            }
+            JobState::Verified
+            | JobState::Failed { .. }
+            | JobState::Broken { .. }
+            | JobState::Cancelled
+            | JobState::Expired => Next::Over,
+        }
+    }
+}
+
+/// What a job's follower should do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    Over,
+    /// Wait for news, and look again after this time without any.
+    Wait(Option<Duration>),
+}
+
+fn watch(client: &Client, job: JobId, sender: &Sender<News>) {
+    let mut looks = 0;
+    loop {
+        let lost = match client.events(job) {
+            Ok(events) => {
+                let mut lost = None;
+                for event in events {
+                    match event {
+                        Ok(status) => {
+                            looks = 0;
+                            if sender.send(News::Status(Box::new(status))).is_err() {
+                                return;
+                            }
+                        }
+                        Err(error) => lost = Some(error),
+                    }
+                }
+                lost
+            }
+            Err(error) => Some(error),
+        };
+        looks += 1;
+        if LOOKS_MAX < looks {
+            let gone = || ClientError::Malformed { why: "the stream of events ended".into() };
+            // Whoever does not listen any more needs no news.
+            let _ = sender.send(News::Lost(lost.unwrap_or_else(gone)));
+            return;
+        }
+        std::thread::sleep(LOOK_AGAIN_AFTER);
+    }
+}
+
+/// Every SIGINT and SIGTERM becomes news instead of the process's end.
+fn listen(sender: &Sender<News>) {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else {
+        return;
+    };
+    runtime.block_on(async {
+        let (Ok(mut interrupt), Ok(mut terminate)) =
+            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        else {
+            return;
+        };
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if sender.send(News::Interrupted).is_err() {
+                // Nobody follows any more: what is done now can be broken off.
+                std::process::exit(End::Interrupted as i32);
+            }
+        }
+    });
+}

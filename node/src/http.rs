@@ -1,0 +1,20 @@
+//! The HTTP API of a running node, on loopback only, behind one guard.
+
+mod access;
+mod blobs;
+mod body;
+mod events;
+mod guard;
+mod jobs;
+mod node;
+mod peers;
+mod refusal;
+mod routes;
+mod serve;
+mod views;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use access::Token;
+pub(crate) use serve::Api;

@@ -1,0 +1,111 @@
+//! What the engine and the node show, in the words of the API.
+
+use client::api::{
+    Convicted, Ending, FileResult, JobState, JobStatus, PeerInfo, PeerReason, PeerUnits,
+    StageStatus, StuckUnit, UnitResult,
+};
+use engine::{JobView, StageView};
+use protocol::{Outcome, PeerId, Reason};
+
+use crate::{PeerView, ResultUnit};
+
+pub(crate) fn job(view: JobView) -> JobStatus {
+    let state = state(&view);
+    JobStatus {
+        job: view.job,
+        name: view.name,
+        submitter: view.submitter,
+        created_ms: view.created_ms,
+        expires_ms: view.expires_ms,
+        state,
+        stages: view.stages.into_iter().map(stage).collect(),
+        executions: view.executions,
+        disputed: view.disputed,
+        convicted: view.convicted.into_iter().map(|(peer, why)| Convicted { peer, why }).collect(),
+        outvoted: peer_units(view.outvoted),
+        workers: peer_units(view.workers),
+        keepers: view.keepers,
+        keepers_wanted: view.keepers_wanted.map(|wanted| wanted as u64),
+        safe_to_leave: view.safe_to_leave,
+        idle_reason: view.idle_reason,
+    }
+}
+
+pub(crate) fn unit(unit: ResultUnit) -> UnitResult {
+    let exit = match &unit.outcome {
+        Outcome::Exit(exit) => Some(exit),
+        Outcome::Trap(_) | Outcome::OutOfFuel | Outcome::OutputTooLarge => None,
+    };
+    let stdout = exit.map(|exit| exit.stdout.into());
+    let files = unit.files.into_iter().filter(|entry| !entry.is_tree);
+    UnitResult {
+        stage: unit.stage,
+        index: unit.index,
+        count: unit.count,
+        ending: Ending::from(&unit.outcome),
+        digest: unit.outcome.digest(),
+        stdout,
+        files: files.map(|e| FileResult { path: e.path, blob: e.blob.into() }).collect(),
+        verified: unit.verified,
+    }
+}
+
+pub(crate) fn peer(view: &PeerView) -> PeerInfo {
+    PeerInfo {
+        peer: view.peer,
+        addresses: view.addresses.clone(),
+        agent: view.agent.clone(),
+        connected_ms: u64::try_from(view.connected.as_millis()).unwrap_or(u64::MAX),
+        round_trip_us: view.round_trip.and_then(|time| u64::try_from(time.as_micros()).ok()),
+        jobs: view.jobs.clone(),
+    }
+}
+
+fn state(view: &JobView) -> JobState {
+    let name = |stage: u16| {
+        let known = view.stages.get(usize::from(stage));
+        known.map_or_else(|| format!("number {stage}"), |stage| stage.name.clone())
+    };
+    match &view.state {
+        engine::JobState::Seeking => JobState::Seeking,
+        engine::JobState::Fetching => JobState::Fetching,
+        engine::JobState::Running => JobState::Running,
+        engine::JobState::Verified => JobState::Verified,
+        engine::JobState::SelfExecuted => JobState::SelfExecuted,
+        engine::JobState::Failed { stage, failed } => {
+            JobState::Failed { stage: name(*stage), failed: *failed }
+        }
+        engine::JobState::Stuck(stuck) => {
+            let unit = |stuck: &engine::Stuck| StuckUnit {
+                stage: name(stuck.stage),
+                unit: stuck.unit,
+                reasons: stuck.reasons.iter().map(|(peer, why)| reason(*peer, why)).collect(),
+            };
+            JobState::Stuck { units: stuck.iter().map(unit).collect() }
+        }
+        engine::JobState::Broken { why } => JobState::Broken { why: why.clone() },
+        engine::JobState::Cancelled => JobState::Cancelled,
+        engine::JobState::Expired => JobState::Expired,
+    }
+}
+
+fn stage(view: StageView) -> StageStatus {
+    let StageView { name, units, open, running, self_executed, accepted, contested } = view;
+    StageStatus { name, units, open, running, self_executed, accepted, contested }
+}
+
+fn peer_units(peers: Vec<(PeerId, u64)>) -> Vec<PeerUnits> {
+    peers.into_iter().map(|(peer, units)| PeerUnits { peer, units }).collect()
+}
+
+fn reason(peer: PeerId, reason: &Reason) -> PeerReason {
+    let text = match reason {
+        Reason::Timeout => "the CPU limit was used up",
+        Reason::HostMemory => "the machine had no memory left",
+        Reason::StackOverflow => "the stack overflowed",
+        Reason::MissingBlob => "an input could not be had",
+        Reason::WorkerCrash => "the sandbox's process died",
+        Reason::Refused => "the machine cannot run the module",
+    };
+    PeerReason { peer, reason: text.to_owned() }
+}
