@@ -30,7 +30,7 @@ pub(crate) struct Active {
     pub(crate) seen_ms: u64,
     /// Slots that we have voted in, with the trace roots that only executors know.
     pub(crate) traces: BTreeMap<Slot, Hash>,
-    /// Slots in which something was said since we last looked for votes to certify.
+    /// Slots of our own new votes: others may have voted there before.
     pub(crate) news: BTreeSet<Slot>,
     pub(crate) claims: Claims,
     pub(crate) work: Work,
@@ -100,22 +100,8 @@ impl Active {
         core: &mut Core,
         step: Signed<Step>,
     ) -> Result<Inserted, Refusal> {
-        for item in &step.value().items {
-            match item {
-                Item::Vote(Vote { slot, .. }) => {
-                    self.news.insert(*slot);
-                    if let About::Batch(batch) = slot.about {
-                        self.claims.voted(slot.stage, batch, step.author(), core.now.mono_ms);
-                    }
-                }
-                Item::Abstention(_) => self.has_abstentions = true,
-                Item::Certificate(_)
-                | Item::Leaves(_)
-                | Item::Seal(_)
-                | Item::Keepers(_)
-                | Item::Cancel => {}
-            }
-        }
+        let gives_up = |item: &Item| matches!(item, Item::Abstention(_));
+        self.has_abstentions |= step.value().items.iter().any(gives_up);
         let inserted = self.ledger.insert(step)?;
         if matches!(inserted, Inserted::New | Inserted::Fork) {
             self.sync.progress(core.now.mono_ms);
@@ -133,8 +119,8 @@ impl Active {
             (true, false) => core.push(Effect::Join { job: self.id }),
             (true, true) | (false, false) => {}
         }
+        self.certify(core);
         if !self.over {
-            self.certify(core);
             self.settle_contests(core);
         }
         self.drop_unwanted_runs(core);
@@ -151,7 +137,12 @@ impl Active {
 
     /// Publishes the proofs of votes that agree with what we executed.
     fn certify(&mut self, core: &mut Core) {
+        self.news.append(&mut self.ledger.take_news());
         for slot in std::mem::take(&mut self.news) {
+            if let (About::Batch(batch), Some(book)) = (slot.about, self.ledger.book(&slot)) {
+                let voters = book.votes().map(|(peer, _)| peer);
+                self.claims.voted(slot.stage, batch, voters, core.now.mono_ms);
+            }
             let Some(trace) = self.traces.get(&slot).copied() else { continue };
             let Some(book) = self.ledger.book(&slot) else { continue };
             let Some(root) =
@@ -270,6 +261,7 @@ impl Active {
         let fits = usize::from(stage) < self.plan().manifest().stages.len()
             && batches.iter().all(|batch| *batch < self.plan().partition(stage).batches());
         if fits {
+            self.claims.expire(core.now.mono_ms);
             let until_ms = core.now.mono_ms.saturating_add(span_ms.min(self.work.lease_ms() * 4));
             self.claims.add(claim.author(), stage, batches, until_ms);
         }

@@ -39,10 +39,37 @@ impl Claims {
         claims.filter(move |(_, until)| now_ms < **until).map(|(peer, until)| (*peer, *until))
     }
 
-    /// A peer has voted: its claim has come true.
-    pub(crate) fn voted(&mut self, stage: u16, batch: u32, peer: PeerId, now_ms: u64) {
+    /// The batch has got votes: the claims of these peers have come true.
+    pub(crate) fn voted(
+        &mut self,
+        stage: u16,
+        batch: u32,
+        voters: impl Iterator<Item = PeerId>,
+        now_ms: u64,
+    ) {
         self.voted_ms.insert((stage, batch), now_ms);
-        self.release(stage, batch, peer);
+        let Some(claims) = self.live.get_mut(&(stage, batch)) else { return };
+        for peer in voters {
+            if claims.remove(&peer).is_some()
+                && let Some(count) = self.count.get_mut(&peer)
+            {
+                *count -= 1;
+            }
+        }
+    }
+
+    /// Forgets claims that have run out.
+    pub(crate) fn expire(&mut self, now_ms: u64) {
+        for claims in self.live.values_mut() {
+            claims.retain(|peer, until| {
+                let alive = now_ms < *until;
+                if !alive && let Some(count) = self.count.get_mut(peer) {
+                    *count -= 1;
+                }
+                alive
+            });
+        }
+        self.live.retain(|_, claims| !claims.is_empty());
     }
 
     /// When the batch last got a vote.
@@ -62,13 +89,5 @@ impl Claims {
     /// Whether anybody claims the batch.
     pub(crate) fn is_claimed(&self, stage: u16, batch: u32, now_ms: u64) -> bool {
         self.on(stage, batch, now_ms).next().is_some()
-    }
-
-    fn release(&mut self, stage: u16, batch: u32, peer: PeerId) {
-        if self.live.get_mut(&(stage, batch)).and_then(|claims| claims.remove(&peer)).is_some() {
-            if let Some(count) = self.count.get_mut(&peer) {
-                *count -= 1;
-            }
-        }
     }
 }

@@ -4,7 +4,7 @@ use protocol::{Heads, Message, PeerId, Signed, Step};
 
 use crate::active::Active;
 use crate::core::Core;
-use crate::limits::{STEPS_BYTES_MAX, SYNC_MS_MAX, SYNC_MS_MIN};
+use crate::limits::{STEPS_BYTES_MAX, SYNC_MS_MAX, SYNC_MS_MIN, SYNC_ROUNDS_AFTER};
 
 /// When to compare logs again.
 #[derive(Debug)]
@@ -12,17 +12,25 @@ pub(crate) struct Sync {
     next_ms: u64,
     pause_ms: u64,
     rounds: u64,
+    /// Comparisons left once the job is over: others may know what would re-open it.
+    left: u32,
 }
 
 impl Sync {
     pub(crate) fn new(now_ms: u64) -> Self {
-        Self { next_ms: now_ms + SYNC_MS_MIN, pause_ms: SYNC_MS_MIN, rounds: 0 }
+        Self {
+            next_ms: now_ms + SYNC_MS_MIN,
+            pause_ms: SYNC_MS_MIN,
+            rounds: 0,
+            left: SYNC_ROUNDS_AFTER,
+        }
     }
 
     /// Something new came: no need to ask for a while, but soon again if it stays the last.
     pub(crate) fn progress(&mut self, now_ms: u64) {
         self.pause_ms = SYNC_MS_MIN;
         self.next_ms = now_ms + SYNC_MS_MIN;
+        self.left = SYNC_ROUNDS_AFTER;
     }
 }
 
@@ -36,7 +44,7 @@ impl Active {
     }
 
     pub(crate) fn tend_sync(&mut self, core: &mut Core) {
-        if self.over {
+        if self.over && self.sync.left == 0 {
             return;
         }
         let now = core.now.mono_ms;
@@ -45,6 +53,7 @@ impl Active {
             return;
         }
         self.sync.rounds += 1;
+        self.sync.left = if self.over { self.sync.left - 1 } else { SYNC_ROUNDS_AFTER };
         self.sync.pause_ms = (self.sync.pause_ms * 2).min(SYNC_MS_MAX);
         self.sync.next_ms = now + self.sync.pause_ms;
         core.wake_at(self.sync.next_ms);

@@ -2,17 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::book::Book;
+use super::book::{Book, Cast};
+use super::fold::At;
 use super::verdict::{BatchVerdict, Standing, UnitVerdict};
-use crate::{Hash, PeerId, merkle_root, merkle_root_by};
+use crate::{Hash, JobId, PeerId, merkle_root, merkle_root_by, rank};
 
 /// One batch under examination.
 #[derive(Clone, Debug)]
 pub(super) struct Case {
-    pub(super) batch: u32,
+    pub(super) at: At,
     first_unit: u64,
     count: usize,
     standing: Standing,
+    /// Voters of all certified roots.
+    pub(super) joined: BTreeSet<PeerId>,
     /// Leaves of every voted root whose leaves are posted.
     leaves: BTreeMap<Hash, Vec<Hash>>,
     /// Who voted for which root, of those that count.
@@ -25,7 +28,7 @@ pub(super) struct Case {
 /// One unit of it that is spoken about.
 #[derive(Clone, Debug, Default)]
 pub(super) struct UnitCase {
-    pub(super) ballots: BTreeMap<PeerId, Ballot>,
+    ballots: BTreeMap<PeerId, Ballot>,
     /// The outcome that stands, if it is known by digest.
     stands: Option<Hash>,
     pub(super) contested: bool,
@@ -34,19 +37,20 @@ pub(super) struct UnitCase {
 
 /// A ballot that counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ballot {
-    pub(super) digest: Hash,
-    pub(super) seq: u64,
-    /// Whether it agrees with the root that stands.
-    pub(super) agrees: bool,
-    pub(super) confirmed: bool,
+struct Ballot {
+    digest: Hash,
+    seq: u64,
+    /// Whether it contradicts what stands, so far as anybody has shown.
+    contests: bool,
+    confirmed: bool,
 }
 
 /// What a batch is examined with.
 #[derive(Debug)]
 pub(super) struct Evidence<'a> {
+    pub(super) at: At,
     pub(super) book: Option<&'a Book>,
-    /// Books of single units, with what stands in them by joined ballots alone.
+    /// Books of single units that were spoken about.
     pub(super) unit_books: Vec<(u64, &'a Book)>,
     pub(super) units: std::ops::Range<u64>,
     pub(super) quorum: usize,
@@ -56,18 +60,25 @@ pub(super) struct Evidence<'a> {
 impl Case {
     /// Lays a batch out: what stands, who disagrees, which units are in question by roots alone.
     ///
-    /// `void` are roots that count for nothing; `order` sorts certified roots, the first stands.
+    /// Votes of `except` do not count, nor do the roots in `void`. Among several certified roots the
+    /// one stands whose leaves are posted and whose voters have the lowest ranks.
     pub(super) fn open(
-        batch: u32,
+        job: JobId,
         evidence: &Evidence<'_>,
         except: &BTreeSet<PeerId>,
-        void: &BTreeSet<(u32, Hash)>,
-        order: impl Fn(&BTreeSet<PeerId>) -> Vec<Hash>,
+        void: &BTreeSet<(At, Hash)>,
     ) -> Self {
-        let book = evidence.book;
-        let mut certified =
-            book.map_or_else(BTreeMap::new, |book| book.certified(evidence.quorum, except));
-        certified.retain(|root, _| !void.contains(&(batch, *root)));
+        let Evidence { at, book, quorum, .. } = *evidence;
+        let mut certified = book.map_or_else(BTreeMap::new, |book| book.certified(quorum, except));
+        let joined = certified.values().flatten().copied().collect();
+        certified.retain(|root, _| !void.contains(&(at, *root)));
+        let order = |voters: &BTreeSet<PeerId>| {
+            let mut ranks: Vec<Hash> =
+                voters.iter().map(|peer| rank(job, at.0, at.1, *peer)).collect();
+            ranks.sort();
+            ranks.truncate(quorum);
+            ranks
+        };
         let posted = |root: &Hash| book.and_then(|book| book.leaves_of(*root)).is_some();
         let mut rivals: Vec<(Hash, BTreeSet<PeerId>)> = certified.into_iter().collect();
         rivals.sort_by_cached_key(|(root, voters)| (!posted(root), order(voters), *root));
@@ -81,10 +92,11 @@ impl Case {
             .filter_map(|root| Some((*root, book?.leaves_of(*root)?.to_vec())))
             .collect();
         let mut case = Self {
-            batch,
+            at,
             first_unit: evidence.units.start,
             count: evidence.units.clone().count(),
             standing: standing(&rivals, &votes, evidence.submitter),
+            joined,
             leaves,
             votes,
             leaves_wanted: Vec::new(),
@@ -95,6 +107,15 @@ impl Case {
             case.hear_ballots(*unit, book, except);
         }
         case.compare_roots(&rivals);
+        if rivals.is_empty() {
+            for (unit, book) in &evidence.unit_books {
+                let mut joined: Vec<_> = book.certified(quorum, except).into_iter().collect();
+                joined.sort_by_cached_key(|(digest, voters)| (order(voters), *digest));
+                if let Some(unit) = case.units.get_mut(unit) {
+                    unit.judge_alone(joined.first().map(|(digest, _)| *digest), joined.len());
+                }
+            }
+        }
         case
     }
 
@@ -115,36 +136,53 @@ impl Case {
         voters.into_iter().flatten().copied()
     }
 
+    /// Identities with a confirmed ballot here.
+    pub(super) fn confirmed(&self) -> impl Iterator<Item = PeerId> + '_ {
+        let ballots = self.units.values().flat_map(|unit| &unit.ballots);
+        ballots.filter(|(_, ballot)| ballot.confirmed).map(|(peer, _)| *peer)
+    }
+
     /// How many units a non-voter has audited with a confirmed ballot that agrees.
     pub(super) fn audited(&self) -> u64 {
         let by_other = |(peer, ballot): (&PeerId, &Ballot)| {
-            ballot.confirmed && ballot.agrees && !self.votes.contains_key(peer)
+            ballot.confirmed && !ballot.contests && !self.votes.contains_key(peer)
         };
         self.units.values().filter(|unit| unit.ballots.iter().any(by_other)).count() as u64
     }
 
-    /// Whether a unit stands by a quorum, so that disputing it takes an allowance.
-    pub(super) fn is_standing(&self) -> bool {
-        self.quorum_root().is_some()
+    /// Ballots that contradict what stands: unit, author and number of the author's step.
+    pub(super) fn contesting(&self) -> impl Iterator<Item = (u64, PeerId, u64)> + '_ {
+        self.units.iter().flat_map(|(unit, case)| {
+            let contesting = case.ballots.iter().filter(|(_, ballot)| ballot.contests);
+            contesting.map(|(peer, ballot)| (*unit, *peer, ballot.seq))
+        })
     }
 
-    /// Decides what can be decided. `outsiders(seen)` counts identities of the job outside `seen`.
+    pub(super) fn is_contested(&self) -> bool {
+        self.units.values().any(|unit| unit.contested)
+    }
+
+    /// Whether anything here may be contested, so that it hangs on other batches what follows.
+    pub(super) fn is_loud(&self) -> bool {
+        self.is_contested() || !self.leaves_wanted.is_empty() || self.contesting().next().is_some()
+    }
+
+    /// Decides what can be decided, where `identities` are those of the job that count.
     /// Returns the standing root if it is overruled while its leaves are withheld.
     pub(super) fn decide(
         &mut self,
         quorum: usize,
         lead: usize,
         anchors: &[PeerId],
-        outsiders: impl Fn(&BTreeSet<PeerId>) -> usize,
+        identities: &BTreeSet<PeerId>,
     ) -> Option<Hash> {
-        let mut overruled = None;
-        let root = self.quorum_root();
+        let hidden = self.quorum_root().filter(|root| !self.leaves.contains_key(root));
+        let mut overruled = false;
         for unit in self.units.values_mut().filter(|unit| unit.contested) {
-            unit.decided = unit.winner(quorum, lead, anchors, &outsiders);
-            let hidden = unit.decided.is_some() && unit.stands.is_none();
-            overruled = overruled.or(root.filter(|_| hidden));
+            unit.decided = unit.winner(quorum, lead, anchors, identities);
+            overruled |= unit.decided.is_some() && unit.decided != unit.stands;
         }
-        overruled
+        hidden.filter(|_| overruled)
     }
 
     /// Decided units with everybody's claim on them.
@@ -188,21 +226,17 @@ impl Case {
         let stands = known.or_else(|| {
             counted().find(|(_, cast)| shows(cast.root, &cast.path)).map(|(_, cast)| cast.root)
         });
-        let ballot = |(peer, cast): (PeerId, &super::Cast)| {
-            let agrees = stands == Some(cast.root);
-            (
-                peer,
-                Ballot {
-                    digest: cast.root,
-                    seq: cast.seq,
-                    agrees,
-                    confirmed: book.is_confirmed(peer, except),
-                },
-            )
+        let ballot = |(peer, cast): (PeerId, &Cast)| {
+            let Cast { root: digest, seq, .. } = *cast;
+            let contests = root.is_some() && stands != Some(digest);
+            let confirmed = book.is_confirmed(peer, except);
+            (peer, Ballot { digest, seq, contests, confirmed })
         };
-        let case = self.units.entry(unit).or_default();
-        case.ballots = counted().map(ballot).collect();
-        case.stands = stands;
+        let ballots: BTreeMap<PeerId, Ballot> = counted().map(ballot).collect();
+        // Nothing but proofs, or ballots that count no more: as if nobody had spoken about the unit.
+        if !ballots.is_empty() {
+            self.units.insert(unit, UnitCase { ballots, stands, ..UnitCase::default() });
+        }
     }
 
     /// Two quorums of one slot: every unit in which they differ is in question, one of them first.
@@ -234,7 +268,7 @@ impl Case {
     fn effective(&self, units: &BTreeMap<u64, UnitVerdict>) -> Option<Hash> {
         let (root, leaves) = match &self.standing {
             Standing::Quorum { root, .. } => (Some(*root), self.leaves.get(root)),
-            Standing::SelfExecuted { root, .. } => (Some(*root), None),
+            Standing::SelfExecuted { root, .. } => (Some(*root), self.leaves.get(root)),
             Standing::Open => (None, None),
         };
         let overrides = |unit: u64| match units.get(&unit) {
@@ -273,13 +307,14 @@ fn standing(
 }
 
 impl UnitCase {
-    /// Where its batch has no quorum, joined ballots accept a unit, and different ones contest it.
-    pub(super) fn judge_alone(&mut self, joined: Option<Hash>) {
-        let mut digests: Vec<Hash> = self.ballots.values().map(|ballot| ballot.digest).collect();
-        digests.sort();
-        digests.dedup();
-        self.stands = joined;
-        self.contested = 1 < digests.len();
+    /// Where its batch has no quorum, joined ballots accept a unit; others contest it, and so do
+    /// ballots that are joined behind something else.
+    fn judge_alone(&mut self, stands: Option<Hash>, joined: usize) {
+        self.stands = stands;
+        self.contested = 1 < joined;
+        for ballot in self.ballots.values_mut() {
+            ballot.contests = stands.is_some_and(|digest| digest != ballot.digest);
+        }
     }
 
     fn winner(
@@ -287,7 +322,7 @@ impl UnitCase {
         quorum: usize,
         lead: usize,
         anchors: &[PeerId],
-        outsiders: &impl Fn(&BTreeSet<PeerId>) -> usize,
+        identities: &BTreeSet<PeerId>,
     ) -> Option<Hash> {
         if let Some(ballot) =
             anchors.iter().filter_map(|anchor| self.ballots.get(anchor)).min_by_key(|b| b.digest)
@@ -300,18 +335,15 @@ impl UnitCase {
             *all.entry(ballot.digest).or_default() += 1;
             *good.entry(ballot.digest).or_default() += usize::from(ballot.confirmed);
         }
-        let confirmed = self.ballots.iter().filter(|(_, ballot)| ballot.confirmed);
-        let silent = outsiders(&confirmed.map(|(peer, _)| *peer).collect());
+        let absent = identities.iter().filter(|peer| !self.ballots.contains_key(peer)).count();
         good.iter().find_map(|(digest, votes)| {
-            let against = all
-                .iter()
-                .filter(|(other, _)| *other != digest)
-                .map(|(_, votes)| *votes)
-                .max()
-                .unwrap_or(0);
-            let ahead =
-                votes.checked_sub(against).filter(|ahead| lead <= *ahead || silent < *ahead);
-            (quorum <= *votes && ahead.is_some()).then_some(*digest)
+            let others = all.iter().filter(|(other, _)| *other != digest);
+            let against = others.map(|(_, votes)| *votes).max().unwrap_or(0);
+            let ahead = votes.checked_sub(against)?;
+            // Who says otherwise and waits for somebody to confirm it is not outvoted yet.
+            let waiting = |ballot: &&Ballot| !ballot.confirmed && ballot.digest != *digest;
+            let silent = absent + self.ballots.values().filter(waiting).count();
+            (quorum <= *votes && (lead <= ahead || silent < ahead)).then_some(*digest)
         })
     }
 

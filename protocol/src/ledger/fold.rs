@@ -1,53 +1,71 @@
-//! The fold: from books to the verdict, recomputing only what changed or is in conflict.
+//! The fold: from books to the verdict, looking again only at what changed or is in question.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::book::Book;
 use super::contest::{Case, Evidence};
+use super::front::Said;
+use super::pass::Pass;
 use super::peel::{self, Decision};
 use super::verdict::{BatchVerdict, Standing, UnitVerdict, Verdict};
-use crate::{About, Gathered, Hash, JobId, PeerId, Plan, Policy, Slot, hash, rank};
+use crate::{About, Gathered, Hash, JobId, PeerId, Plan, Policy, Slot};
 
-type At = (u16, u32);
+/// A batch: its stage and number.
+pub(super) type At = (u16, u32);
 
 /// The state between two folds.
 #[derive(Clone, Debug)]
 pub(super) struct Fold {
-    job: JobId,
-    policy: Policy,
-    submitter: PeerId,
+    pub(super) job: JobId,
+    pub(super) policy: Policy,
+    pub(super) submitter: PeerId,
     /// Roots of the units of batches whose stage reads no other, once somebody asked.
     slots: BTreeMap<At, Hash>,
     dirty: BTreeSet<At>,
-    /// Units that somebody cast a ballot on, by batch.
+    equivocators_changed: bool,
+    /// Units that somebody spoke about one by one, by batch.
     balloted: BTreeMap<At, BTreeSet<u64>>,
-    /// Batches that need to be examined unit by unit: with ballots, or with rival roots.
-    hot: BTreeSet<At>,
-    /// The verdict on every batch as if nobody was convicted and nothing balloted.
+    /// The verdict on every batch of the independent stages as if nobody was convicted; of loud ones
+    /// by their votes alone.
     plain: Vec<Vec<BatchVerdict>>,
     /// Batches without an effective root in `plain`, by stage.
     open: Vec<u64>,
-    /// Joined voters in `plain`: where, and how many units in all.
-    joined: BTreeMap<PeerId, (BTreeSet<At>, u64)>,
+    /// Batches that every pass examines: with rival roots, or ballots that contradict what stands.
+    loud: BTreeSet<At>,
+    /// What batches add to the sums below.
+    shares: BTreeMap<At, Share>,
+    /// Joined voters of the independent stages: in how many batches, and how many units they
+    /// confirmed where no rival quorum is.
+    joined: BTreeMap<PeerId, (u64, u64)>,
+    /// What the ballots of the batches that are not loud add up to, by stage.
+    quiet: Vec<Quiet>,
+    /// Batches of the last verdict that may differ from the plain one.
+    changed: BTreeSet<At>,
     verdict: Verdict,
 }
 
-/// Everything that a pass over the books reads.
-struct Pass<'a> {
-    plan: &'a Plan,
-    books: &'a BTreeMap<Slot, Book>,
-    except: BTreeSet<PeerId>,
-    /// Lone dissents so far: each halves what else the peer may contest.
-    lost: BTreeMap<PeerId, u64>,
-    /// Batches whose verdict differs from the plain one.
-    changed: BTreeMap<At, BatchVerdict>,
-    gathered: Vec<Option<Gathered>>,
-    decisions: Vec<Decision>,
-    /// Identities that cast a confirmed ballot in this stage or an earlier one.
-    confirmed: BTreeSet<PeerId>,
-    /// What a peer may still contest or audit.
-    used: BTreeMap<PeerId, u64>,
-    audited: BTreeMap<PeerId, u64>,
+/// One batch's share in the sums.
+#[derive(Clone, Debug, Default)]
+struct Share {
+    joined: BTreeSet<PeerId>,
+    units: u64,
+    quiet: Option<QuietShare>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct QuietShare {
+    pub(super) confirmed: BTreeSet<PeerId>,
+    pub(super) voters: BTreeSet<PeerId>,
+    pub(super) audited: u64,
+}
+
+/// Sums over the batches of one stage whose ballots all agree with what stands.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Quiet {
+    /// In how many batches a peer has a confirmed ballot.
+    pub(super) confirmed: BTreeMap<PeerId, u64>,
+    /// How many units for which a peer stands joined were audited by a non-voter.
+    pub(super) audited: BTreeMap<PeerId, u64>,
 }
 
 impl Fold {
@@ -62,10 +80,14 @@ impl Fold {
             submitter: plan.manifest().submitter,
             slots: BTreeMap::new(),
             dirty: BTreeSet::new(),
+            equivocators_changed: false,
             balloted: BTreeMap::new(),
-            hot: BTreeSet::new(),
-            open: plan.stages().map(|s| open_at_first(plan, s)).collect(),
+            open: plan.stages().map(|s| u64::from(plan.partition(s).batches())).collect(),
+            loud: BTreeSet::new(),
+            shares: BTreeMap::new(),
             joined: BTreeMap::new(),
+            quiet: vec![Quiet::default(); plain.len()],
+            changed: BTreeSet::new(),
             verdict: Verdict {
                 stages: plain.clone(),
                 gathered: vec![None; plain.len()],
@@ -81,23 +103,16 @@ impl Fold {
 
     /// Notes that something was said about a slot.
     pub(super) fn touch(&mut self, plan: &Plan, slot: &Slot) {
-        let at = match slot.about {
-            About::Batch(batch) => (slot.stage, batch),
-            About::Unit(unit) => {
-                let at = (slot.stage, plan.partition(slot.stage).batch_of(unit));
-                self.balloted.entry(at).or_default().insert(unit);
-                at
-            }
-        };
+        let at = at(plan, slot);
+        if let About::Unit(unit) = slot.about {
+            self.balloted.entry(at).or_default().insert(unit);
+        }
         self.dirty.insert(at);
     }
 
-    /// Notes that an author was cut off: everything is looked at again.
-    pub(super) fn touch_all(&mut self) {
-        let all = (0u16..)
-            .zip(&self.plain)
-            .flat_map(|(s, batches)| (0u32..).zip(batches).map(move |(b, _)| (s, b)));
-        self.dirty.extend(all);
+    /// Notes that somebody has joined the equivocators.
+    pub(super) fn touch_equivocators(&mut self) {
+        self.equivocators_changed = true;
     }
 
     /// The slot that a vote has to name now.
@@ -119,10 +134,11 @@ impl Fold {
         &mut self,
         plan: &Plan,
         books: &BTreeMap<Slot, Book>,
+        said: &Said,
         equivocators: &BTreeSet<PeerId>,
     ) {
         let dirty = std::mem::take(&mut self.dirty);
-        if dirty.is_empty() {
+        if dirty.is_empty() && !std::mem::take(&mut self.equivocators_changed) {
             return;
         }
         for at in &dirty {
@@ -130,18 +146,15 @@ impl Fold {
         }
         let (mut convicted, mut lost) = (BTreeMap::new(), BTreeMap::new());
         let pass = loop {
-            let except = convicted.keys().copied().collect();
-            let pass = self.pass(plan, books, except, lost.clone());
-            let may_lose = |peer| {
-                1 + self.joined.get(&peer).map_or(0, |(_, units)| *units)
-                    / u64::from(self.policy.loss_div)
-            };
+            let except: BTreeSet<PeerId> = convicted.keys().copied().collect();
+            let pass = Pass::run(self, plan, books, said, except, &lost);
+            let may_lose = |peer| 1 + self.confirmed_units(peer) / u64::from(self.policy.loss_div);
             let guilty = peel::next(self.job, &pass.decisions, &self.policy.anchors, may_lose);
             if !guilty.is_empty() {
                 convicted.extend(guilty);
                 continue;
             }
-            let now = lone_losses(&pass.decisions);
+            let now = losses(&pass.decisions);
             if now.iter().all(|(peer, count)| lost.get(peer).is_some_and(|known| count <= known)) {
                 break pass;
             }
@@ -151,24 +164,24 @@ impl Fold {
             }
         };
         let (changed, gathered) = (pass.changed, pass.gathered);
-        let before: Vec<At> = self.changed_before();
+        self.verdict.convicted = convicted;
+        self.verdict.equivocators.clone_from(equivocators);
+        // A stage whose inputs changed has other slots, so what was said about it reads differently.
+        self.verdict.gathered = gathered;
+        self.show(changed, dirty);
+    }
+
+    /// Enters the outcome of the last pass into the verdict.
+    fn show(&mut self, changed: BTreeMap<At, BatchVerdict>, dirty: BTreeSet<At>) {
+        let before = std::mem::replace(&mut self.changed, changed.keys().copied().collect());
         for at in before.into_iter().chain(dirty).filter(|at| !changed.contains_key(at)) {
-            self.verdict.stages[usize::from(at.0)][at.1 as usize] =
-                self.plain[usize::from(at.0)][at.1 as usize].clone();
-        }
-        for (at, verdict) in &changed {
-            self.verdict.stages[usize::from(at.0)][at.1 as usize].clone_from(verdict);
+            let (stage, batch) = (usize::from(at.0), at.1 as usize);
+            self.verdict.stages[stage][batch].clone_from(&self.plain[stage][batch]);
         }
         let units = |want: fn(&UnitVerdict) -> bool| {
             let of = move |(at, v): (&At, &BatchVerdict)| {
-                let stage = at.0;
-                let units: Vec<(u16, u64)> = v
-                    .units
-                    .iter()
-                    .filter(|(_, u)| want(u))
-                    .map(|(unit, _)| (stage, *unit))
-                    .collect();
-                units
+                let wanted = v.units.iter().filter(|(_, unit)| want(unit));
+                wanted.map(|(unit, _)| (at.0, *unit)).collect::<Vec<(u16, u64)>>()
             };
             changed.iter().flat_map(of).collect()
         };
@@ -178,29 +191,53 @@ impl Fold {
             .iter()
             .flat_map(|(at, v)| v.leaves_wanted.iter().map(|root| (at.0, at.1, *root)));
         self.verdict.leaves_wanted = wanted.collect();
-        self.verdict.convicted = convicted;
-        self.verdict.equivocators.clone_from(equivocators);
-        // A stage whose inputs changed has other slots, so what was said about it reads differently.
-        self.verdict.gathered = gathered;
+        for (at, verdict) in changed {
+            self.verdict.stages[usize::from(at.0)][at.1 as usize] = verdict;
+        }
     }
 
-    /// Batches of the last verdict that may differ from the plain one.
-    fn changed_before(&self) -> Vec<At> {
-        let convicted = self.verdict.convicted.keys().filter_map(|peer| self.joined.get(peer));
-        let touched = convicted.flat_map(|(batches, _)| batches.iter().copied());
-        touched.chain(self.hot.iter().copied()).chain(self.dynamic()).collect()
+    pub(super) fn quorum(&self) -> usize {
+        usize::from(self.policy.quorum)
     }
 
-    /// Batches of stages that read another one: their slots depend on the verdict itself.
-    fn dynamic(&self) -> impl Iterator<Item = At> + '_ {
-        let stages = (0u16..).zip(&self.plain).filter(|(s, _)| self.is_dynamic(*s));
-        stages.flat_map(|(stage, batches)| {
-            (0u32..).zip(batches).map(move |(batch, _)| (stage, batch))
-        })
+    pub(super) fn plain(&self, at: At) -> &BatchVerdict {
+        &self.plain[usize::from(at.0)][at.1 as usize]
     }
 
-    fn is_dynamic(&self, stage: u16) -> bool {
-        self.open[usize::from(stage)] == DYNAMIC
+    /// The plain verdicts of a stage, and how many of them have no effective root.
+    pub(super) fn plain_stage(&self, stage: u16) -> (&[BatchVerdict], u64) {
+        (&self.plain[usize::from(stage)], self.open[usize::from(stage)])
+    }
+
+    pub(super) fn loud(&self, stage: u16) -> impl Iterator<Item = At> + '_ {
+        self.loud.range((stage, 0)..=(stage, u32::MAX)).copied()
+    }
+
+    pub(super) fn is_loud(&self, at: At) -> bool {
+        self.loud.contains(&at)
+    }
+
+    /// Sums over the ballots of a stage that are not in loud batches.
+    pub(super) fn quiet(&self, stage: u16) -> &Quiet {
+        &self.quiet[usize::from(stage)]
+    }
+
+    /// What one batch adds to [`Fold::quiet`].
+    pub(super) fn quiet_share(&self, at: At) -> Option<&QuietShare> {
+        self.shares.get(&at)?.quiet.as_ref()
+    }
+
+    /// Identities with a joined vote in an independent stage.
+    pub(super) fn joined(&self) -> impl Iterator<Item = PeerId> + '_ {
+        self.joined.iter().filter(|(_, (batches, _))| *batches != 0).map(|(peer, _)| *peer)
+    }
+
+    pub(super) fn balloted(&self, at: At) -> impl Iterator<Item = u64> + '_ {
+        self.balloted.get(&at).into_iter().flatten().copied()
+    }
+
+    fn confirmed_units(&self, peer: PeerId) -> u64 {
+        self.joined.get(&peer).map_or(0, |(_, units)| *units)
     }
 
     fn units_root(&mut self, plan: &Plan, at: At, gathered: Option<Gathered>) -> Option<Hash> {
@@ -215,42 +252,96 @@ impl Fold {
         Some(root)
     }
 
-    /// The verdict on a batch of an independent stage by its votes alone.
+    /// The verdict on a batch of an independent stage as if nobody was convicted.
     fn judge_plainly(&mut self, plan: &Plan, books: &BTreeMap<Slot, Book>, at: At) {
-        let (stage, batch) = (usize::from(at.0), at.1 as usize);
-        if self.is_dynamic(at.0) {
+        if plan.stage(at.0).upstream().is_some() {
             return;
         }
         let Some(units) = self.units_root(plan, at, None) else { return };
-        let slot = Slot { stage: at.0, about: About::Batch(at.1), units };
+        let book = books.get(&Slot { stage: at.0, about: About::Batch(at.1), units });
         let nobody = BTreeSet::new();
-        let certified =
-            books.get(&slot).map_or_else(BTreeMap::new, |b| b.certified(self.quorum(), &nobody));
-        if 1 < certified.len() || self.balloted.contains_key(&at) {
-            self.hot.insert(at);
-        } else {
-            self.hot.remove(&at);
-        }
-        let verdict = self.simple(books.get(&slot), certified);
+        let certified = book.map_or_else(BTreeMap::new, |b| b.certified(self.quorum(), &nobody));
+        let mut share = Share {
+            joined: certified.values().flatten().copied().collect(),
+            units: 0,
+            quiet: None,
+        };
         let size = plan.partition(at.0).units_of(at.1).count() as u64;
-        let before = std::mem::replace(&mut self.plain[stage][batch], verdict);
-        for voter in voters_of(&before) {
-            let entry = self.joined.entry(voter).or_default();
-            entry.0.remove(&at);
-            entry.1 -= size;
+        let (rivals, balloted) = (1 < certified.len(), self.balloted.contains_key(&at));
+        share.units = if rivals { 0 } else { size };
+        let mut verdict = self.simple(book, certified);
+        let mut is_loud = rivals;
+        if balloted && !rivals {
+            let evidence = self.evidence(plan, books, at, None, units);
+            let case = Case::open(self.job, &evidence, &nobody, &BTreeSet::new());
+            is_loud = case.is_loud();
+            if !is_loud {
+                share.quiet = Some(QuietShare {
+                    confirmed: case.confirmed().collect(),
+                    voters: case.voters().collect(),
+                    audited: case.audited(),
+                });
+                verdict = case.close();
+            }
         }
-        for voter in voters_of(&self.plain[stage][batch]) {
-            let entry = self.joined.entry(voter).or_default();
-            entry.0.insert(at);
-            entry.1 += size;
+        if is_loud {
+            self.loud.insert(at);
+        } else {
+            self.loud.remove(&at);
         }
-        let (was_open, is_open) =
-            (before.effective.is_none(), self.plain[stage][batch].effective.is_none());
-        self.open[stage] = self.open[stage] - u64::from(was_open) + u64::from(is_open);
+        self.replace(at, verdict, share);
     }
 
-    fn quorum(&self) -> usize {
-        usize::from(self.policy.quorum)
+    /// Puts a plain verdict in place of another, and corrects the sums.
+    fn replace(&mut self, at: At, verdict: BatchVerdict, share: Share) {
+        let stage = usize::from(at.0);
+        let before = std::mem::replace(&mut self.plain[stage][at.1 as usize], verdict);
+        self.open[stage] += u64::from(self.plain(at).effective.is_none());
+        self.open[stage] -= u64::from(before.effective.is_none());
+        for peer in &share.joined {
+            let entry = self.joined.entry(*peer).or_default();
+            *entry = (entry.0 + 1, entry.1 + share.units);
+        }
+        let quiet = &mut self.quiet[stage];
+        if let Some(share) = &share.quiet {
+            share.confirmed.iter().for_each(|p| *quiet.confirmed.entry(*p).or_default() += 1);
+            let audited = &mut quiet.audited;
+            share.voters.iter().for_each(|p| *audited.entry(*p).or_default() += share.audited);
+        }
+        let Some(old) = self.shares.insert(at, share) else { return };
+        for peer in old.joined {
+            let entry = self.joined.entry(peer).or_default();
+            *entry = (entry.0 - 1, entry.1 - old.units);
+        }
+        if let Some(old) = old.quiet {
+            old.confirmed.iter().for_each(|p| *quiet.confirmed.entry(*p).or_default() -= 1);
+            let audited = &mut quiet.audited;
+            old.voters.iter().for_each(|p| *audited.entry(*p).or_default() -= old.audited);
+        }
+    }
+
+    /// What is known of a batch whose slot has these `units`.
+    pub(super) fn evidence<'a>(
+        &self,
+        plan: &Plan,
+        books: &'a BTreeMap<Slot, Book>,
+        at: At,
+        gathered: Option<Gathered>,
+        units: Hash,
+    ) -> Evidence<'a> {
+        let (stage, batch) = at;
+        let unit_books = self.balloted(at).filter_map(|unit| {
+            let units = plan.unit_hash(stage, unit, gathered)?;
+            Some((unit, books.get(&Slot { stage, about: About::Unit(unit), units })?))
+        });
+        Evidence {
+            at,
+            book: books.get(&Slot { stage, about: About::Batch(batch), units }),
+            unit_books: unit_books.collect(),
+            units: plan.partition(stage).units_of(batch),
+            quorum: self.quorum(),
+            submitter: self.submitter,
+        }
     }
 
     /// The verdict on a batch with at most one certified root and no ballots.
@@ -271,231 +362,18 @@ impl Fold {
         };
         BatchVerdict { standing, effective, ..BatchVerdict::default() }
     }
+}
 
-    /// One pass over all stages with some identities left out.
-    fn pass<'a>(
-        &self,
-        plan: &'a Plan,
-        books: &'a BTreeMap<Slot, Book>,
-        except: BTreeSet<PeerId>,
-        lost: BTreeMap<PeerId, u64>,
-    ) -> Pass<'a> {
-        let mut pass = Pass {
-            plan,
-            books,
-            except,
-            lost,
-            changed: BTreeMap::new(),
-            gathered: Vec::new(),
-            decisions: Vec::new(),
-            confirmed: BTreeSet::new(),
-            used: BTreeMap::new(),
-            audited: BTreeMap::new(),
-        };
-        for stage in plan.stages() {
-            let gathered =
-                plan.stage(stage).upstream().and_then(|upstream| self.gather(&pass, upstream));
-            pass.gathered.push(gathered);
-            self.judge_stage(&mut pass, stage);
-        }
-        pass
-    }
-
-    /// What a stage's outcomes are together, once all its batches have some.
-    fn gather(&self, pass: &Pass<'_>, stage: u16) -> Option<Gathered> {
-        let plain = &self.plain[usize::from(stage)];
-        let touched = pass.changed.range((stage, 0)..=(stage, u32::MAX));
-        let still_open =
-            touched.filter(|((_, b), _)| plain[*b as usize].effective.is_none()).count() as u64;
-        if !self.is_dynamic(stage) && still_open < self.open[usize::from(stage)] {
-            return None;
-        }
-        let effective =
-            |(batch, plain): (u32, &BatchVerdict)| match pass.changed.get(&(stage, batch)) {
-                Some(changed) => changed.effective,
-                None => plain.effective,
-            };
-        let roots: Option<Vec<Hash>> = (0..).zip(plain).map(effective).collect();
-        roots.map(|roots| Gathered::new(&roots, pass.plan.partition(stage).units()))
-    }
-
-    fn judge_stage(&self, pass: &mut Pass<'_>, stage: u16) {
-        let dynamic = pass.plan.stage(stage).upstream().is_some();
-        let all = || (0..pass.plan.partition(stage).batches()).map(|batch| (stage, batch));
-        let hot: BTreeSet<At> = if dynamic {
-            all().collect()
-        } else {
-            self.hot.range((stage, 0)..=(stage, u32::MAX)).copied().collect()
-        };
-        let mut void = BTreeSet::new();
-        let cases = loop {
-            let (mut used, mut confirmed, mut audited) =
-                (pass.used.clone(), pass.confirmed.clone(), pass.audited.clone());
-            let mut cases: Vec<Case> =
-                hot.iter().filter_map(|at| self.open_case(pass, *at, &void)).collect();
-            for case in &cases {
-                let cast = case.units.values().flat_map(|unit| &unit.ballots);
-                confirmed
-                    .extend(cast.filter(|(_, ballot)| ballot.confirmed).map(|(peer, _)| *peer));
-                let count = case.audited();
-                for voter in case.voters().filter(|_| count != 0) {
-                    *audited.entry(voter).or_default() += count;
-                }
-            }
-            self.spend_allowances(pass, &mut cases, &audited, &mut used);
-            let overruled = self.decide(pass, &mut cases, &confirmed);
-            if overruled.iter().all(|root| void.contains(root)) {
-                (pass.used, pass.confirmed, pass.audited) = (used, confirmed, audited);
-                break cases;
-            }
-            void.extend(overruled);
-        };
-        for case in cases {
-            let at = (stage, case.batch);
-            pass.decisions
-                .extend(case.decisions().map(|(unit, won, claims)| ((stage, unit), won, claims)));
-            pass.changed.insert(at, case.close());
-        }
-        self.judge_without_the_convicted(pass, stage, &hot);
-    }
-
-    /// Batches in which a convicted peer voted, and which need no other examination.
-    fn judge_without_the_convicted(&self, pass: &mut Pass<'_>, stage: u16, hot: &BTreeSet<At>) {
-        let voted = pass.except.iter().filter_map(|peer| self.joined.get(peer));
-        let affected: BTreeSet<At> =
-            voted.flat_map(|(batches, _)| batches.iter().copied()).collect();
-        for at in affected.into_iter().filter(|at| at.0 == stage && !hot.contains(at)) {
-            let Some(units) = self.slots.get(&at).copied() else { continue };
-            let book = pass.books.get(&Slot { stage, about: About::Batch(at.1), units });
-            let certified =
-                book.map_or_else(BTreeMap::new, |book| book.certified(self.quorum(), &pass.except));
-            pass.changed.insert(at, self.simple(book, certified));
-        }
-    }
-
-    fn open_case(&self, pass: &Pass<'_>, at: At, void: &BTreeSet<(u32, Hash)>) -> Option<Case> {
-        let (stage, batch) = at;
-        let gathered = pass.gathered[usize::from(stage)];
-        let known = self.slots.get(&at).copied();
-        let units = known.or_else(|| pass.plan.units_root(stage, batch, gathered))?;
-        let book = pass.books.get(&Slot { stage, about: About::Batch(batch), units });
-        let unit_books = self.balloted.get(&at).into_iter().flatten().filter_map(|unit| {
-            let units = pass.plan.unit_hash(stage, *unit, gathered)?;
-            Some((*unit, pass.books.get(&Slot { stage, about: About::Unit(*unit), units })?))
-        });
-        let evidence = Evidence {
-            book,
-            unit_books: unit_books.collect(),
-            units: pass.plan.partition(stage).units_of(batch),
-            quorum: self.quorum(),
-            submitter: self.submitter,
-        };
-        let order = |voters: &BTreeSet<PeerId>| {
-            let mut ranks: Vec<Hash> =
-                voters.iter().map(|peer| rank(self.job, stage, batch, *peer)).collect();
-            ranks.sort();
-            ranks.truncate(self.quorum());
-            ranks
-        };
-        let mut case = Case::open(batch, &evidence, &pass.except, void, order);
-        if !case.is_standing() {
-            for (unit, book) in &evidence.unit_books {
-                let joined = book.certified(self.quorum(), &pass.except);
-                let first =
-                    joined.into_iter().min_by_key(|(digest, voters)| (order(voters), *digest));
-                if let Some(unit) = case.units.get_mut(unit) {
-                    unit.judge_alone(first.map(|(digest, _)| digest));
-                }
-            }
-        }
-        Some(case)
-    }
-
-    /// Lets ballots contest, as far as their authors may: one pass over the identities in the order of
-    /// a hash, each one's ballots in the order of its log. A ballot on a unit that is in question
-    /// already is free.
-    fn spend_allowances(
-        &self,
-        pass: &Pass<'_>,
-        cases: &mut [Case],
-        audited: &BTreeMap<PeerId, u64>,
-        used: &mut BTreeMap<PeerId, u64>,
-    ) {
-        let mut ballots: BTreeMap<(Hash, PeerId), BTreeSet<(u64, usize, u64)>> = BTreeMap::new();
-        for (number, case) in cases.iter().enumerate().filter(|(_, case)| case.is_standing()) {
-            for (unit, unit_case) in &case.units {
-                for (peer, ballot) in &unit_case.ballots {
-                    let turn = hash("allowance", &[self.job.blob().as_bytes(), peer.as_bytes()]);
-                    ballots.entry((turn, *peer)).or_default().insert((ballot.seq, number, *unit));
-                }
-            }
-        }
-        for ((_, peer), cast) in ballots {
-            let earned = 2 + audited.get(&peer).copied().unwrap_or(0).isqrt();
-            let halvings = pass.lost.get(&peer).copied().unwrap_or(0).min(63);
-            let allowance =
-                if self.policy.anchors.contains(&peer) { u64::MAX } else { earned >> halvings };
-            for (_, number, unit) in cast {
-                let case = cases[number].units.get_mut(&unit).expect("it was just listed");
-                let spent = used.entry(peer).or_default();
-                if !case.contested && *spent < allowance {
-                    *spent += 1;
-                    case.contested = !case.ballots[&peer].agrees;
-                }
-            }
-        }
-    }
-
-    fn decide(
-        &self,
-        pass: &Pass<'_>,
-        cases: &mut [Case],
-        confirmed: &BTreeSet<PeerId>,
-    ) -> Vec<(u32, Hash)> {
-        let joined = self
-            .joined
-            .iter()
-            .filter(|(_, (batches, _))| !batches.is_empty())
-            .map(|(peer, _)| *peer);
-        let identities: BTreeSet<PeerId> = joined
-            .chain(confirmed.iter().copied())
-            .filter(|peer| !pass.except.contains(peer))
-            .collect();
-        let outsiders = |seen: &BTreeSet<PeerId>| identities.difference(seen).count();
-        let mut overruled = Vec::new();
-        for case in cases {
-            let root = case.decide(
-                self.quorum(),
-                usize::from(self.policy.lead),
-                &self.policy.anchors,
-                outsiders,
-            );
-            overruled.extend(root.map(|root| (case.batch, root)));
-        }
-        overruled
+/// The batch that a slot is, or is a unit of.
+pub(super) fn at(plan: &Plan, slot: &Slot) -> At {
+    match slot.about {
+        About::Batch(batch) => (slot.stage, batch),
+        About::Unit(unit) => (slot.stage, plan.partition(slot.stage).batch_of(unit)),
     }
 }
 
-/// Marks stages that read another one in [`Fold::open`].
-const DYNAMIC: u64 = u64::MAX;
-
-fn open_at_first(plan: &Plan, stage: u16) -> u64 {
-    if plan.stage(stage).upstream().is_some() {
-        DYNAMIC
-    } else {
-        u64::from(plan.partition(stage).batches())
-    }
-}
-
-fn voters_of(verdict: &BatchVerdict) -> Vec<PeerId> {
-    match &verdict.standing {
-        Standing::Quorum { voters, .. } => voters.iter().copied().collect(),
-        Standing::Open | Standing::SelfExecuted { .. } => Vec::new(),
-    }
-}
-
-/// On how many decided units a peer stood alone with another outcome.
-fn lone_losses(decisions: &[Decision]) -> BTreeMap<PeerId, u64> {
+/// On how many decided units a peer stated another outcome.
+fn losses(decisions: &[Decision]) -> BTreeMap<PeerId, u64> {
     let mut losses = BTreeMap::new();
     for (_, winner, claims) in decisions {
         for peer in claims.iter().filter(|(_, claim)| *claim != winner).map(|(peer, _)| *peer) {

@@ -7,7 +7,7 @@ use super::book::Book;
 use super::fold::Fold;
 use super::log::{Inserted, Log};
 use super::verdict::Verdict;
-use crate::limits::{AUTHORS_MAX, LOG_STEPS_MAX, STEPS_SENT_MAX};
+use crate::limits::{AUTHORS_MAX, HEADS_MAX, LOG_GAP_MAX, LOG_STEPS_MAX, STEPS_SENT_MAX};
 use crate::{
     About, Fork, Gathered, Hash, Head, Heads, Item, JobId, PeerId, Plan, Signed, Slot, Step, StepId,
 };
@@ -25,6 +25,9 @@ pub enum Refusal {
     Full,
 }
 
+/// Slots that an author has spoken about, and the vote it cast there.
+pub(super) type Said = BTreeMap<PeerId, BTreeMap<Slot, Option<Hash>>>;
+
 /// Everything that is known of one job.
 #[derive(Clone, Debug)]
 pub struct Ledger {
@@ -32,11 +35,12 @@ pub struct Ledger {
     plan: Arc<Plan>,
     logs: BTreeMap<PeerId, Log>,
     books: BTreeMap<Slot, Book>,
-    /// Slots that an author has spoken about, and the vote it cast there.
-    said: BTreeMap<PeerId, BTreeMap<Slot, Option<Hash>>>,
+    said: Said,
     equivocators: BTreeSet<PeerId>,
     keepers: Vec<PeerId>,
     cancelled: bool,
+    /// Slots with votes that nobody has looked at.
+    news: BTreeSet<Slot>,
     fold: Fold,
 }
 
@@ -53,6 +57,7 @@ impl Ledger {
             equivocators: BTreeSet::new(),
             keepers: Vec::new(),
             cancelled: false,
+            news: BTreeSet::new(),
         }
     }
 
@@ -67,11 +72,13 @@ impl Ledger {
     pub fn insert(&mut self, step: Signed<Step>) -> Result<Inserted, Refusal> {
         let author = step.author();
         self.check(author, step.value())?;
-        if !self.logs.contains_key(&author) && AUTHORS_MAX <= self.logs.len() {
+        if !self.logs.contains_key(&author) && AUTHORS_MAX.min(HEADS_MAX) <= self.logs.len() {
             return Err(Refusal::Full);
         }
-        let log = self.logs.entry(author).or_default();
-        let inserted = log.insert(step);
+        if LOG_GAP_MAX < step.value().seq && !self.logs.contains_key(&author) {
+            return Ok(Inserted::TooFarAhead);
+        }
+        let inserted = self.logs.entry(author).or_default().insert(step);
         match inserted {
             Inserted::New => self.read_on(author),
             Inserted::Fork => self.reread(author),
@@ -82,7 +89,7 @@ impl Ledger {
 
     /// The verdict on all steps so far.
     pub fn verdict(&mut self) -> &Verdict {
-        self.fold.bring_up_to_date(&self.plan, &self.books, &self.equivocators);
+        self.fold.bring_up_to_date(&self.plan, &self.books, &self.said, &self.equivocators);
         self.fold.verdict()
     }
 
@@ -94,6 +101,11 @@ impl Ledger {
     /// The slot that votes on a batch or unit have to name now; `None` until its inputs are known.
     pub fn slot(&mut self, stage: u16, about: About) -> Option<Slot> {
         self.fold.slot(&self.plan, stage, about)
+    }
+
+    /// Slots in which votes were read since the last call: what an executor may certify.
+    pub fn take_news(&mut self) -> BTreeSet<Slot> {
+        std::mem::take(&mut self.news)
     }
 
     /// What was said about a slot.
@@ -128,7 +140,8 @@ impl Ledger {
 
     /// How much of every log is here without a gap.
     pub fn heads(&self, answer: bool) -> Heads {
-        let heads = self.logs.iter().map(|(author, log)| log.head(*author)).collect();
+        let heads = self.logs.iter().map(|(author, log)| log.head(*author));
+        let heads = heads.filter(|head| head.next != 0).collect();
         let forked = self
             .logs
             .iter()
@@ -144,35 +157,33 @@ impl Ledger {
     }
 
     /// Steps that the owner of these heads lacks, and whether it has some that are missing here.
+    ///
+    /// At most [`STEPS_SENT_MAX`]; comparing again after they are in gives the next ones.
     pub fn compare(&self, theirs: &Heads) -> (Vec<Signed<Step>>, bool) {
         let known: BTreeMap<PeerId, Head> =
             theirs.heads.iter().map(|head| (head.author, *head)).collect();
         let forks: BTreeMap<PeerId, u64> =
             theirs.forked.iter().map(|fork| (fork.author, fork.at)).collect();
-        let mut missing = Vec::new();
-        for (author, log) in &self.logs {
-            let next = known.get(author).map_or(0, |head| head.next);
-            if log.forked_at().is_some_and(|at| forks.get(author).is_none_or(|theirs| at < *theirs))
-            {
-                missing.extend(log.evidence().cloned());
-            }
-            missing.extend(log.after(next).cloned());
-            let last = next.checked_sub(1).and_then(|seq| log.at(seq));
-            missing.extend(
-                last.filter(|mine| known.get(author).is_some_and(|head| head.last != mine.id()))
-                    .cloned(),
-            );
-        }
-        missing.truncate(STEPS_SENT_MAX);
-        let own = |peer: PeerId| self.logs.get(&peer).map(|log| (log.head(peer), log.end()));
-        let is_news = |head: &Head| match own(head.author) {
-            None => true,
-            Some((mine, end)) => {
-                mine.next < head.next.min(end)
-                    || (mine.next == head.next && mine.last != head.last && end == u64::MAX)
-            }
+        let lacking = self.logs.iter().flat_map(|(author, log)| {
+            let head = known.get(author);
+            let next = head.map_or(0, |head| head.next);
+            let parted =
+                head.filter(|head| has_parted(log, head)).map(|head| log.probes(head.next));
+            let new_fork = log
+                .forked_at()
+                .filter(|at| forks.get(author).is_none_or(|theirs| at < theirs))
+                .map(|_| log.evidence());
+            log.after(next)
+                .chain(parted.into_iter().flatten())
+                .chain(new_fork.into_iter().flatten())
+        });
+        let missing = lacking.take(STEPS_SENT_MAX).cloned().collect();
+        let is_news = |head: &Head| match self.logs.get(&head.author) {
+            None => head.next != 0,
+            Some(log) => log.applied < head.next.min(log.end()) || has_parted(log, head),
         };
-        let is_news_of_a_fork = |fork: &Fork| own(fork.author).is_none_or(|(_, end)| fork.at < end);
+        let is_news_of_a_fork =
+            |fork: &Fork| self.logs.get(&fork.author).is_none_or(|log| fork.at < log.end());
         (missing, theirs.heads.iter().any(is_news) || theirs.forked.iter().any(is_news_of_a_fork))
     }
 
@@ -268,6 +279,7 @@ impl Ledger {
     /// Takes back what a forking author said and reads its log again, up to the fork.
     fn reread(&mut self, author: PeerId) {
         self.equivocators.insert(author);
+        self.fold.touch_equivocators();
         for slot in self.said.remove(&author).unwrap_or_default().into_keys() {
             if let Some(book) = self.books.get_mut(&slot) {
                 book.retract(author);
@@ -278,28 +290,22 @@ impl Ledger {
             self.keepers.clear();
             self.cancelled = false;
         }
-        let log = self.logs.get_mut(&author).expect("a forked log is there");
-        let steps: Vec<Step> = log
-            .chain()
-            .take_while(|s| s.value().seq < log.end())
-            .map(|s| s.value().clone())
-            .collect();
-        log.applied = steps.len() as u64;
-        for step in steps {
-            self.read(author, &step);
-        }
-        self.fold.touch_all();
+        self.logs.get_mut(&author).expect("a forked log is there").applied = 0;
+        // From the first step again: one that has just closed a gap may contradict an earlier one.
+        self.read_on(author);
     }
 
     fn read(&mut self, author: PeerId, step: &Step) {
         let forked = self.equivocators.contains(&author);
         for item in &step.items {
             match item {
-                // Who contradicts itself has no ballots; its votes on batches stand up to the fork.
-                Item::Vote(vote) if forked && matches!(vote.slot.about, About::Unit(_)) => {}
                 Item::Vote(vote) => {
                     self.say(author, vote.slot, Some(vote_mark(vote)));
-                    self.books.entry(vote.slot).or_default().add_vote(author, step.seq, vote);
+                    self.news.insert(vote.slot);
+                    // Who contradicts itself has no ballots; its votes on batches stand up to the fork.
+                    if !(forked && matches!(vote.slot.about, About::Unit(_))) {
+                        self.books.entry(vote.slot).or_default().add_vote(author, step.seq, vote);
+                    }
                 }
                 Item::Certificate(certificate) => {
                     self.say(author, certificate.slot, None);
@@ -331,6 +337,12 @@ impl Ledger {
         *entry = vote.or(*entry);
         self.fold.touch(&self.plan, &slot);
     }
+}
+
+/// Whether a head names another step than the one that was read here.
+fn has_parted(log: &Log, head: &Head) -> bool {
+    let same = head.next.checked_sub(1).and_then(|seq| log.at(seq));
+    same.is_some_and(|mine| mine.id() != head.last)
 }
 
 /// What makes two votes in one slot the same vote.

@@ -68,31 +68,35 @@ impl Log {
         self.fork.as_ref().map(|(at, _)| *at)
     }
 
-    /// The steps without a gap, from the first.
-    pub(super) fn chain(&self) -> impl Iterator<Item = &Signed<Step>> {
-        (0..).map_while(|seq| self.steps.get(&seq))
-    }
-
+    /// What was read: neither steps behind a gap nor what is void after a fork.
     pub(super) fn head(&self, author: PeerId) -> Head {
-        let (next, last) =
-            self.chain().last().map_or((0, StepId::new([0; 32])), |s| (s.value().seq + 1, s.id()));
-        Head { author, next, last }
+        let last = self.applied.checked_sub(1).and_then(|seq| self.steps.get(&seq));
+        let last = last.map_or(StepId::new([0; 32]), Signed::id);
+        Head { author, next: self.applied, last }
     }
 
+    /// A step that was read.
     pub(super) fn at(&self, seq: u64) -> Option<&Signed<Step>> {
-        self.steps.get(&seq)
+        self.steps.get(&seq).filter(|_| seq < self.applied)
     }
 
-    /// What somebody with the first `next` steps lacks.
+    /// What somebody who has read the first `next` steps lacks.
     pub(super) fn after(&self, next: u64) -> impl Iterator<Item = &Signed<Step>> {
-        self.steps.range(next..).map(|(_, step)| step)
+        self.steps.range(next.min(self.applied)..self.applied).map(|(_, step)| step)
     }
 
-    /// The two steps that show the fork.
+    /// Steps among the first `next` at doubling distances from their end. To somebody whose log ends
+    /// otherwise they halve the way to where the two logs part.
+    pub(super) fn probes(&self, next: u64) -> impl Iterator<Item = &Signed<Step>> {
+        let distances = (0..u64::BITS).map(|n| 1u64 << n).take_while(move |d| *d <= next);
+        distances.filter_map(move |distance| self.at(next - distance))
+    }
+
+    /// The two steps that show the fork, or the one that contradicts what was read before it.
     pub(super) fn evidence(&self) -> impl Iterator<Item = &Signed<Step>> {
         self.fork.iter().flat_map(|(at, other)| {
-            let first =
-                self.steps.get(at).or_else(|| at.checked_sub(1).and_then(|n| self.steps.get(&n)));
+            let twin = self.steps.get(at).filter(|step| step.id() != other.id());
+            let first = twin.or_else(|| at.checked_sub(1).and_then(|n| self.steps.get(&n)));
             first.into_iter().chain(std::iter::once(other))
         })
     }

@@ -8,6 +8,7 @@ mod contest;
 mod fold;
 mod front;
 mod log;
+mod pass;
 mod peel;
 mod verdict;
 

@@ -93,9 +93,14 @@ impl BatchVerdict {
         self.effective.is_some() && !self.is_contested()
     }
 
+    /// Whether an outcome is in question: a unit is contested, or quorums differ and the one that
+    /// stands has not shown its leaves. A rival that does not show its own puts nothing in question.
     pub fn is_contested(&self) -> bool {
-        !self.leaves_wanted.is_empty()
-            || self.units.values().any(|unit| *unit == UnitVerdict::Contested)
+        let is_hidden = match &self.standing {
+            Standing::Quorum { root, .. } => self.leaves_wanted.contains(root),
+            Standing::Open | Standing::SelfExecuted { .. } => false,
+        };
+        is_hidden || self.units.values().any(|unit| *unit == UnitVerdict::Contested)
     }
 
     /// Whether independent peers stand behind every outcome.

@@ -1,0 +1,76 @@
+//! A submitter publishes a job, finds keepers, and helps itself when it is alone.
+
+use engine::{Effect, Event, JobState};
+use protocol::Message;
+
+use crate::told::{Told, job_of};
+
+#[test]
+fn nobody_hears_of_a_job_before_it_is_on_disk() {
+    let mut submitter = Told::new("submitter");
+    let told = submitter.tell(Event::Submit { manifest: job_of("submitter", 1, 1) });
+    assert_eq!(told, ["record, and say when", "join", "fetch inputs"]);
+    assert_eq!(submitter.sync(), ["announce", "provide"]);
+}
+
+#[test]
+fn it_may_leave_once_enough_keepers_have_answered_a_challenge() {
+    let mut submitter = Told::new("submitter");
+    for name in ["a", "b", "c", "d"] {
+        submitter.meet(name);
+    }
+    let manifest = job_of("submitter", 1, 1);
+    let told = submitter.tell(Event::Submit { manifest: manifest.clone() });
+    assert_eq!(told.iter().filter(|line| *line == "send keep").count(), 3);
+    let asked: Vec<&str> = ["a", "b", "c", "d"]
+        .into_iter()
+        .filter(|name| {
+            let to_it = |effect: &Effect| matches!(effect, Effect::Send { to, message: Message::Keep(_) } if *to == crate::told::peer(name));
+            submitter.last.iter().any(to_it)
+        })
+        .collect();
+    for (count, name) in (1..).zip(asked) {
+        assert!(!submitter.engine.job(manifest.job()).unwrap().safe_to_leave);
+        assert_eq!(submitter.hear(name, Message::Kept(manifest.job())), ["probe"]);
+        let Some(Effect::Probe { probe, .. }) =
+            submitter.last.iter().find(|e| matches!(e, Effect::Probe { .. }))
+        else {
+            panic!("no challenge");
+        };
+        submitter.tell(Event::Probed { probe: *probe, held: true });
+        assert_eq!(submitter.engine.job(manifest.job()).unwrap().keepers.len(), count);
+    }
+    assert!(submitter.engine.job(manifest.job()).unwrap().safe_to_leave);
+}
+
+#[test]
+fn a_keeper_that_fails_its_challenge_does_not_count() {
+    let mut submitter = Told::new("submitter");
+    submitter.meet("a");
+    let manifest = job_of("submitter", 1, 1);
+    submitter.tell(Event::Submit { manifest: manifest.clone() });
+    submitter.hear("a", Message::Kept(manifest.job()));
+    let Some(Effect::Probe { probe, .. }) =
+        submitter.last.iter().find(|e| matches!(e, Effect::Probe { .. }))
+    else {
+        panic!("no challenge");
+    };
+    submitter.tell(Event::Probed { probe: *probe, held: false });
+    let job = submitter.engine.job(manifest.job()).unwrap();
+    assert!(job.keepers.is_empty() && !job.safe_to_leave);
+}
+
+#[test]
+fn without_any_peer_it_executes_the_job_itself_and_says_that_this_is_not_verified() {
+    let mut submitter = Told::new("submitter");
+    let manifest = job_of("submitter", 1, 1);
+    submitter.tell(Event::Submit { manifest: manifest.clone() });
+    submitter.get_everything();
+    assert!(submitter.runs().is_empty(), "others come first");
+    assert_eq!(submitter.wait(10_000), ["run [0]"]);
+    let [(run, units)] = submitter.runs().try_into().expect("one run");
+    submitter.finish(run, &units);
+    assert_eq!(submitter.sync(), ["tell all vote", "fetch 1 packs"]);
+    submitter.get_everything();
+    assert_eq!(submitter.engine.job(manifest.job()).unwrap().state, JobState::SelfExecuted);
+}
