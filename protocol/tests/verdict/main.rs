@@ -1,10 +1,13 @@
 //! The verdict, attacked: every known attack and a few hundred random worlds of liars.
 
-mod attacks;
 mod bounds;
+mod copying;
 mod dice;
+mod hiding;
 mod logs;
+mod lying;
 mod random;
 mod reconcile;
 mod stages;
+mod stalling;
 mod world;

@@ -8,7 +8,7 @@ use protocol::{Hash, Item, PeerId, Reason, Signed, Step, Verdict, hash};
 use crate::dice::Dice;
 use crate::world::{BATCH, State, World, digest, guilty, names, peer, strs};
 
-const WORLDS: u64 = 400;
+const WORLDS: u64 = 300;
 const BATCHES: u32 = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,15 +25,15 @@ enum Bad {
     Equivocator,
 }
 
-struct Told {
-    world: World,
+pub(crate) struct Told {
+    pub(crate) world: World,
     honest: BTreeSet<PeerId>,
     colluders: BTreeSet<PeerId>,
     equivocators: BTreeSet<PeerId>,
     honest_majority: bool,
 }
 
-fn tell(seed: u64) -> Told {
+pub(crate) fn tell(seed: u64) -> Told {
     let mut dice = Dice::new("world", seed);
     let mut world = World::new(seed, u64::from(BATCHES));
     let honest = names("honest", 2 + dice.below(6));
@@ -153,12 +153,11 @@ fn abstention(w: &World, batch: u32) -> Item {
 
 fn replay_proofs(w: &mut World, batch: u32, root: Hash, copiers: &[&str]) {
     let slot = w.batch(batch);
-    let public = w.steps.iter().flat_map(|step| step.value().items.clone()).find_map(|item| {
-        match item {
+    let public =
+        w.steps.iter().flat_map(|step| step.value().items.clone()).find_map(|item| match item {
             Item::Certificate(c) if c.slot == slot && c.root == root => Some(c.proofs[0]),
             _ => None,
-        }
-    });
+        });
     for who in copiers {
         let own = protocol::Shown { voter: peer(who), proof: w.proof(&slot, who, digest(who)) };
         let proofs = public.into_iter().chain([own]).collect();

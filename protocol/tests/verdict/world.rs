@@ -12,7 +12,7 @@ use protocol::{
 
 /// What a verdict says about one unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub(crate) enum State {
     Open,
     SelfExecuted,
     Accepted(Hash),
@@ -20,9 +20,10 @@ pub enum State {
     Decided(Hash),
 }
 
-pub struct World {
-    pub plan: Arc<Plan>,
-    pub steps: Vec<Signed<Step>>,
+#[derive(Clone)]
+pub(crate) struct World {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) steps: Vec<Signed<Step>>,
     keys: BTreeMap<String, Keypair>,
     logs: BTreeMap<String, (u64, StepId)>,
     /// Who voted where: root and trace.
@@ -31,37 +32,37 @@ pub struct World {
     outcomes: BTreeMap<Hash, Vec<Hash>>,
 }
 
-pub fn network() -> NetworkId {
+pub(crate) fn network() -> NetworkId {
     NetworkId::named("the world")
 }
 
-pub fn key(name: &str) -> Keypair {
+pub(crate) fn key(name: &str) -> Keypair {
     Keypair::from_secret(hash("key of a test", &[name.as_bytes()]).as_bytes())
 }
 
-pub fn peer(name: &str) -> PeerId {
+pub(crate) fn peer(name: &str) -> PeerId {
     key(name).peer()
 }
 
-pub fn peers(names: &[&str]) -> BTreeSet<PeerId> {
+pub(crate) fn peers(names: &[&str]) -> BTreeSet<PeerId> {
     names.iter().map(|name| peer(name)).collect()
 }
 
 /// A number for anything.
-pub fn digest(of: &str) -> Hash {
+pub(crate) fn digest(of: &str) -> Hash {
     hash("digest of a test", &[of.as_bytes()])
 }
 
 /// Names such as h0, h1, h2.
-pub fn names(prefix: &str, count: usize) -> Vec<String> {
+pub(crate) fn names(prefix: &str, count: usize) -> Vec<String> {
     (0..count).map(|n| format!("{prefix}{n}")).collect()
 }
 
-pub fn strs(names: &[String]) -> Vec<&str> {
+pub(crate) fn strs(names: &[String]) -> Vec<&str> {
     names.iter().map(String::as_str).collect()
 }
 
-pub fn range_stage(name: &str, units: u64, batch: u32) -> Stage {
+pub(crate) fn range_stage(name: &str, units: u64, batch: u32) -> Stage {
     Stage {
         name: name.to_owned(),
         source: Source::Range(Range { from: 0, to: units, block: 1 }),
@@ -75,31 +76,31 @@ pub fn range_stage(name: &str, units: u64, batch: u32) -> Stage {
     }
 }
 
-pub fn gather_stage(name: &str, upstream: u16) -> Stage {
+pub(crate) fn gather_stage(name: &str, upstream: u16) -> Stage {
     let source = Source::Gather(Gather { stage: upstream, fan_in: None });
     Stage { source, args: vec![], ..range_stage(name, 1, 1) }
 }
 
 /// The policy of the reference: a quorum of two, and nobody's ballot decides alone.
-pub fn policy() -> Policy {
+pub(crate) fn policy() -> Policy {
     Policy { anchors: vec![], ..Policy::standard(peer("submitter")) }
 }
 
 /// Units of a full batch in [`World::new`].
-pub const BATCH: usize = 4;
+pub(crate) const BATCH: usize = 4;
 
 impl World {
     /// A job of one stage whose first `batches` batches have four units each.
-    pub fn new(seed: u64, batches: u64) -> Self {
+    pub(crate) fn new(seed: u64, batches: u64) -> Self {
         Self::with(seed, batches, policy())
     }
 
-    pub fn with(seed: u64, batches: u64, policy: Policy) -> Self {
+    pub(crate) fn with(seed: u64, batches: u64, policy: Policy) -> Self {
         let units = 10 * (BATCH as u64 * batches).div_ceil(9);
         Self::staged(seed, vec![range_stage("first", units, BATCH as u32)], policy)
     }
 
-    pub fn staged(seed: u64, stages: Vec<Stage>, policy: Policy) -> Self {
+    pub(crate) fn staged(seed: u64, stages: Vec<Stage>, policy: Policy) -> Self {
         let manifest = Manifest {
             protocol: PROTOCOL,
             semantics: SEMANTICS,
@@ -127,37 +128,37 @@ impl World {
     // Places.
 
     /// The slot of a batch of the first stage.
-    pub fn batch(&self, batch: u32) -> Slot {
+    pub(crate) fn batch(&self, batch: u32) -> Slot {
         let units = self.plan.units_root(0, batch, None).unwrap();
         Slot { stage: 0, about: About::Batch(batch), units }
     }
 
     /// The number of unit `i` of a batch.
-    pub fn number(&self, batch: u32, i: usize) -> u64 {
+    pub(crate) fn number(&self, batch: u32, i: usize) -> u64 {
         self.plan.partition(0).units_of(batch).start + i as u64
     }
 
     /// The slot of ballots on unit `i` of a batch.
-    pub fn unit(&self, batch: u32, i: usize) -> Slot {
+    pub(crate) fn unit(&self, batch: u32, i: usize) -> Slot {
         let unit = self.number(batch, i);
         let units = self.plan.unit_hash(0, unit, None).unwrap();
         Slot { stage: 0, about: About::Unit(unit), units }
     }
 
     /// The right outcomes of a batch.
-    pub fn truth(&self, batch: u32) -> Vec<Hash> {
+    pub(crate) fn truth(&self, batch: u32) -> Vec<Hash> {
         self.lie(batch, "", &[])
     }
 
-    pub fn true_outcome(&self, batch: u32, i: usize) -> Hash {
-        digest(&format!("{batch}/{i}"))
+    pub(crate) fn true_outcome(&self, batch: u32, i: usize) -> Hash {
+        digest(&format!("{} {batch}/{i}", self.plan.manifest().nonce))
     }
 
     /// Outcomes of a batch that are wrong `at` some units, alike for all who share the `tale`.
-    pub fn lie(&self, batch: u32, tale: &str, at: &[usize]) -> Vec<Hash> {
+    pub(crate) fn lie(&self, batch: u32, tale: &str, at: &[usize]) -> Vec<Hash> {
         let units = self.plan.partition(0).units_of(batch).count();
         let outcome = |i| match at.contains(&i) {
-            true => digest(&format!("lie {tale} {batch}/{i}")),
+            true => digest(&format!("{} lie {tale} {batch}/{i}", self.plan.manifest().nonce)),
             false => self.true_outcome(batch, i),
         };
         (0..units).map(outcome).collect()
@@ -166,7 +167,7 @@ impl World {
     // What peers do.
 
     /// Signs the next step of somebody's log.
-    pub fn emit(&mut self, who: &str, items: Vec<Item>) -> Signed<Step> {
+    pub(crate) fn emit(&mut self, who: &str, items: Vec<Item>) -> Signed<Step> {
         let (seq, prev) = self.head(who);
         let step = self.sign(who, seq, prev, items);
         self.logs.insert(who.to_owned(), (seq + 1, step.id()));
@@ -174,12 +175,18 @@ impl World {
         step
     }
 
-    pub fn head(&self, who: &str) -> (u64, StepId) {
+    pub(crate) fn head(&self, who: &str) -> (u64, StepId) {
         self.logs.get(who).copied().unwrap_or((0, StepId::new([0; 32])))
     }
 
     /// Signs a step that is in nobody's log.
-    pub fn sign(&mut self, who: &str, seq: u64, prev: StepId, items: Vec<Item>) -> Signed<Step> {
+    pub(crate) fn sign(
+        &mut self,
+        who: &str,
+        seq: u64,
+        prev: StepId,
+        items: Vec<Item>,
+    ) -> Signed<Step> {
         let job = self.plan.manifest().job();
         let key = self.keys.entry(who.to_owned()).or_insert_with(|| key(who));
         let step = Step { job, shard: 0, seq, prev, level: 0, report: None, items };
@@ -187,7 +194,7 @@ impl World {
         key.sign(network(), step)
     }
 
-    pub fn proof(&self, slot: &Slot, who: &str, trace: Hash) -> Hash {
+    pub(crate) fn proof(&self, slot: &Slot, who: &str, trace: Hash) -> Hash {
         proof(network(), self.plan.manifest().job(), slot, self.id(who), trace)
     }
 
@@ -195,23 +202,24 @@ impl World {
         self.keys.get(who).map_or_else(|| peer(who), Keypair::peer)
     }
 
-    pub fn vote_item(&self, who: &str, slot: Slot, root: Hash, trace: Hash) -> Item {
+    pub(crate) fn vote_item(&self, who: &str, slot: Slot, root: Hash, trace: Hash) -> Item {
         let seal = seal(self.proof(&slot, who, trace));
         Item::Vote(Vote { slot, root, seal, pack: None, path: vec![] })
     }
 
-    pub fn vote(&mut self, who: &str, slot: Slot, root: Hash, trace: Hash) {
+    pub(crate) fn vote(&mut self, who: &str, slot: Slot, root: Hash, trace: Hash) {
         self.cast.entry((who.to_owned(), slot)).or_insert((root, trace));
         let item = self.vote_item(who, slot, root, trace);
         self.emit(who, vec![item]);
     }
 
     /// What an executor does: checks the seals of its co-voters and publishes the proofs that fit.
-    pub fn confirm(&mut self, who: &str, slot: Slot) {
+    pub(crate) fn confirm(&mut self, who: &str, slot: Slot) {
         let (root, trace) = self.cast[&(who.to_owned(), slot)];
-        let same = self.cast.iter().filter(|((peer, at), cast)| {
-            peer != who && *at == slot && **cast == (root, trace)
-        });
+        let same = self
+            .cast
+            .iter()
+            .filter(|((peer, at), cast)| peer != who && *at == slot && **cast == (root, trace));
         let proofs: Vec<Shown> = same
             .map(|((peer, _), _)| Shown {
                 voter: self.id(peer),
@@ -224,13 +232,13 @@ impl World {
     }
 
     /// Votes of some peers on the same outcomes of a batch, joined.
-    pub fn execute(&mut self, batch: u32, who: &[&str], outcomes: &[Hash]) {
+    pub(crate) fn execute(&mut self, batch: u32, who: &[&str], outcomes: &[Hash]) {
         let trace = hash("trace", &[merkle_root(outcomes).as_bytes()]);
         self.state(batch, who, outcomes, trace);
     }
 
     /// As [`World::execute`], with a trace root of their own.
-    pub fn state(&mut self, batch: u32, who: &[&str], outcomes: &[Hash], trace: Hash) {
+    pub(crate) fn state(&mut self, batch: u32, who: &[&str], outcomes: &[Hash], trace: Hash) {
         let slot = self.batch(batch);
         let root = self.know(outcomes);
         for peer in who {
@@ -242,13 +250,13 @@ impl World {
     }
 
     /// Notes what is under a root, for [`World::at`].
-    pub fn know(&mut self, outcomes: &[Hash]) -> Hash {
+    pub(crate) fn know(&mut self, outcomes: &[Hash]) -> Hash {
         let root = merkle_root(outcomes);
         self.outcomes.insert(root, outcomes.to_vec());
         root
     }
 
-    pub fn post_leaves(&mut self, who: &str, batch: u32, outcomes: &[Hash]) {
+    pub(crate) fn post_leaves(&mut self, who: &str, batch: u32, outcomes: &[Hash]) {
         let slot = self.batch(batch);
         let root = self.know(outcomes);
         let leaves = Leaves { slot, root, digests: outcomes.to_vec() };
@@ -256,7 +264,7 @@ impl World {
     }
 
     /// Ballots of peers that executed unit `i` and found `outcome`, each confirmed by the others.
-    pub fn ballots(&mut self, batch: u32, i: usize, who: &[&str], outcome: Hash) {
+    pub(crate) fn ballots(&mut self, batch: u32, i: usize, who: &[&str], outcome: Hash) {
         let slot = self.unit(batch, i);
         for peer in who {
             self.vote(peer, slot, outcome, hash("trace", &[outcome.as_bytes()]));
@@ -267,13 +275,13 @@ impl World {
     }
 
     /// A ballot that nobody vouches for.
-    pub fn lone_ballot(&mut self, batch: u32, i: usize, who: &str, outcome: Hash) {
+    pub(crate) fn lone_ballot(&mut self, batch: u32, i: usize, who: &str, outcome: Hash) {
         let slot = self.unit(batch, i);
         self.vote(who, slot, outcome, digest(who));
     }
 
     /// A ballot with the way from its outcome to the root of `outcomes`.
-    pub fn ballot_with_path(&mut self, batch: u32, i: usize, who: &str, outcomes: &[Hash]) {
+    pub(crate) fn ballot_with_path(&mut self, batch: u32, i: usize, who: &str, outcomes: &[Hash]) {
         let slot = self.unit(batch, i);
         let trace = hash("trace", &[outcomes[i].as_bytes()]);
         self.cast.entry((who.to_owned(), slot)).or_insert((outcomes[i], trace));
@@ -283,14 +291,14 @@ impl World {
         self.emit(who, vec![Item::Vote(vote)]);
     }
 
-    pub fn abstain(&mut self, who: &str, batch: u32, i: usize, reason: Reason) {
+    pub(crate) fn abstain(&mut self, who: &str, batch: u32, i: usize, reason: Reason) {
         let (slot, unit) = (self.batch(batch), self.number(batch, i));
         self.emit(who, vec![Item::Abstention(Abstention { slot, unit, reason })]);
     }
 
     // What follows.
 
-    pub fn ledger(&self, steps: &[Signed<Step>]) -> Ledger {
+    pub(crate) fn ledger(&self, steps: &[Signed<Step>]) -> Ledger {
         let mut ledger = Ledger::new(self.plan.clone());
         for step in steps {
             ledger.insert(step.clone()).unwrap();
@@ -299,17 +307,17 @@ impl World {
     }
 
     /// The verdict of somebody who reads these steps at once.
-    pub fn judge(&self, steps: &[Signed<Step>]) -> Verdict {
+    pub(crate) fn judge(&self, steps: &[Signed<Step>]) -> Verdict {
         self.ledger(steps).verdict().clone()
     }
 
     /// The verdict on everything that was said.
-    pub fn verdict(&self) -> Verdict {
+    pub(crate) fn verdict(&self) -> Verdict {
         self.judge(&self.steps)
     }
 
     /// What the verdict says about unit `i` of a batch of the first stage.
-    pub fn at(&self, verdict: &Verdict, batch: u32, i: usize) -> State {
+    pub(crate) fn at(&self, verdict: &Verdict, batch: u32, i: usize) -> State {
         let of = verdict.batch(0, batch);
         let leaf = |root: &Hash| match self.outcomes.get(root) {
             Some(outcomes) => outcomes[i],
@@ -326,24 +334,26 @@ impl World {
     }
 
     /// Every unit of the first batches in which something is said.
-    pub fn all(&self, verdict: &Verdict, batches: u32) -> Vec<State> {
+    pub(crate) fn all(&self, verdict: &Verdict, batches: u32) -> Vec<State> {
         let units = (0..batches).flat_map(|batch| (0..BATCH).map(move |i| (batch, i)));
         units.map(|(batch, i)| self.at(verdict, batch, i)).collect()
     }
 
     /// How many units have an outcome that nobody questions.
-    pub fn settled(&self, verdict: &Verdict, batches: u32) -> usize {
-        let settled =
-            |state: &State| matches!(state, State::Accepted(_) | State::Decided(_));
+    pub(crate) fn settled(&self, verdict: &Verdict, batches: u32) -> usize {
+        let settled = |state: &State| matches!(state, State::Accepted(_) | State::Decided(_));
         self.all(verdict, batches).iter().filter(|state| settled(state)).count()
     }
 
-    pub fn contested(&self, verdict: &Verdict, batches: u32) -> usize {
+    pub(crate) fn contested(&self, verdict: &Verdict, batches: u32) -> usize {
         self.all(verdict, batches).iter().filter(|state| **state == State::Contested).count()
     }
 
     /// Everybody who stated each outcome of each unit of the first stage, on a batch or a unit.
-    pub fn statements(&self, steps: &[Signed<Step>]) -> BTreeMap<(u64, Hash), BTreeSet<PeerId>> {
+    pub(crate) fn statements(
+        &self,
+        steps: &[Signed<Step>],
+    ) -> BTreeMap<(u64, Hash), BTreeSet<PeerId>> {
         let mut said: BTreeMap<(u64, Hash), BTreeSet<PeerId>> = BTreeMap::new();
         for step in steps {
             for item in &step.value().items {
@@ -366,6 +376,6 @@ impl World {
 }
 
 /// Names of those who were found out.
-pub fn guilty(verdict: &Verdict) -> BTreeSet<PeerId> {
+pub(crate) fn guilty(verdict: &Verdict) -> BTreeSet<PeerId> {
     verdict.convicted.keys().chain(&verdict.equivocators).copied().collect()
 }
