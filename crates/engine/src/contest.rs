@@ -157,7 +157,7 @@ impl Active {
     fn vote_by_units(&mut self, core: &mut Core) {
         let may = core.config.works || self.submitted;
         let faulty = self.ledger.last_verdict().is_faulty(core.me);
-        for (slot, batch) in self.given_up_batches().into_iter().filter(|_| may && !faulty) {
+        for (slot, batch) in self.given_up_batches(core).into_iter().filter(|_| may && !faulty) {
             let is_ours = self.work_is_ours(core, slot.stage, batch);
             for unit in self.plan().partition(slot.stage).units_of(batch) {
                 let done = self
@@ -193,7 +193,7 @@ impl Active {
         workers.clamp(1, POISON)
     }
 
-    fn given_up_batches(&self) -> Vec<(Slot, u32)> {
+    fn given_up_batches(&self, core: &Core) -> Vec<(Slot, u32)> {
         if !self.has_abstentions {
             return Vec::new();
         }
@@ -205,7 +205,7 @@ impl Active {
                 !matches!(verdict.batch(slot.stage, batch).standing, Standing::Quorum { .. });
             if open
                 && !book.abstentions().is_empty()
-                && self.goes_by_units(slot)
+                && self.goes_by_units(core, slot)
                 && self.is_current(slot)
             {
                 given_up.push((*slot, batch));
@@ -227,10 +227,21 @@ impl Active {
         reasons.flatten().map(|(peer, reason)| (*peer, *reason)).collect()
     }
 
+    /// Units in batches that a node without any other worker gave up on: nobody votes on them alone.
+    pub(crate) fn units_given_up_alone(&self, core: &Core) -> u64 {
+        if !self.live_workers(core).is_empty() {
+            return 0;
+        }
+        let size = |(slot, batch): (Slot, u32)| {
+            self.plan().partition(slot.stage).units_of(batch).count() as u64
+        };
+        self.given_up_batches(core).into_iter().map(size).sum()
+    }
+
     /// Units that enough peers gave up on, and that nobody could do.
     pub(crate) fn stuck_units(&self, core: &Core) -> Vec<Stuck> {
         let mut stuck = Vec::new();
-        for (slot, batch) in self.given_up_batches() {
+        for (slot, batch) in self.given_up_batches(core) {
             for unit in self.plan().partition(slot.stage).units_of(batch) {
                 let reasons = self.reasons(slot, unit);
                 let accepted =

@@ -130,6 +130,15 @@ impl Active {
     /// Once everything is verified, who submitted or opened the job gets its results.
     pub(crate) fn pursue_results(&mut self, core: &mut Core) {
         let wanted = self.submitted || self.opened;
+        if wanted && !self.over && self.sync.is_quiet() {
+            // Perhaps outcomes failed, so that nobody runs what reads them: only their bytes tell.
+            for stage in self.plan().stages() {
+                let gathered = self.ledger.last_verdict().gathered(stage);
+                if let Some(gathered) = gathered {
+                    self.want_reading(core, stage, gathered);
+                }
+            }
+        }
         if wanted && self.is_settled() && matches!(self.inputs.results, State::Absent) {
             self.inputs.results = State::Coming(Attempt::now(core.now.mono_ms));
         }

@@ -79,8 +79,9 @@ impl Active {
             return self.settled_state();
         }
         let stuck = self.stuck_units(core);
-        let waits_only_for = !stuck.is_empty()
-            && self.unsettled_units() <= stuck.len() as u64 + self.downstream_units();
+        let excused =
+            (stuck.len() as u64).max(self.units_given_up_alone(core)) + self.downstream_units();
+        let waits_only_for = !stuck.is_empty() && self.unsettled_units() <= excused;
         if waits_only_for { JobState::Stuck(stuck) } else { JobState::Running }
     }
 
@@ -119,10 +120,12 @@ impl Active {
     }
 
     fn unsettled_units(&self) -> u64 {
-        self.plan()
-            .stages()
-            .map(|stage| self.plan().partition(stage).units() - self.count(stage).0.accepted)
-            .sum()
+        self.plan().stages().map(|stage| self.unsettled_in(stage)).sum()
+    }
+
+    fn unsettled_in(&self, stage: u16) -> u64 {
+        let (view, _) = self.count(stage);
+        self.plan().partition(stage).units() - view.accepted - view.self_executed
     }
 
     /// Units of stages that cannot start before an earlier one is done.

@@ -26,6 +26,11 @@ impl Sync {
         }
     }
 
+    /// Whether nothing new has come for some rounds.
+    pub(crate) fn is_quiet(&self) -> bool {
+        SYNC_MS_MIN * 2 < self.pause_ms
+    }
+
     /// Something new came: no need to ask for a while, but soon again if it stays the last.
     pub(crate) fn progress(&mut self, now_ms: u64) {
         self.pause_ms = SYNC_MS_MIN;

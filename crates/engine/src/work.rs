@@ -219,7 +219,7 @@ impl Active {
         let Some(slot) = self.ledger.slot(stage, about) else { return Choice::No };
         if self.has_voted(&slot)
             || self.work.is_busy_with(stage, about)
-            || self.goes_by_units(&slot)
+            || self.goes_by_units(core, &slot)
         {
             return Choice::No;
         }
@@ -235,12 +235,14 @@ impl Active {
         let claims: Vec<PeerId> = self.claims.on(stage, batch, now).map(|(peer, _)| peer).collect();
         let lower = claims.iter().filter(|peer| rank(self.id, stage, batch, **peer) < own).count();
         if quorum <= support {
-            // Enough votes agree. If they are not joined soon, some of them are copies.
-            let late = self.claims.last_vote_ms(stage, batch).unwrap_or(0) + UNJOINED_MS;
-            return if late <= now && support + claims.len() < quorum + 1 {
+            // Enough votes agree. While they are not joined, ever more of them are taken for copies.
+            let last = self.claims.last_vote_ms(stage, batch).unwrap_or(0);
+            let doubted = (now.saturating_sub(last) / UNJOINED_MS) as usize;
+            let needed = quorum + doubted;
+            return if support + claims.len() < needed {
                 Choice::Now
             } else {
-                Choice::At(late.max(now + UNJOINED_MS))
+                Choice::At(now + UNJOINED_MS)
             };
         }
         if quorum <= support + lower {
@@ -286,12 +288,15 @@ impl Active {
         false
     }
 
-    /// Whether peers gave up on a batch as a whole, so that its units are voted on one by one.
-    pub(crate) fn goes_by_units(&self, slot: &Slot) -> bool {
+    /// Whether peers gave up on a batch as a whole, so that its units are voted on one by one: as many
+    /// as the quorum, or all there are.
+    pub(crate) fn goes_by_units(&self, core: &Core, slot: &Slot) -> bool {
+        let all = self.live_workers(core).len() + usize::from(self.base_work_from(core).is_some());
+        let enough = self.quorum().min(all.max(1));
         let given_up = |book: &protocol::Book| {
             let peers: BTreeSet<PeerId> =
                 book.abstentions().values().flat_map(|peers| peers.keys().copied()).collect();
-            self.quorum() <= peers.len()
+            enough <= peers.len()
         };
         self.ledger.book(slot).is_some_and(given_up)
     }

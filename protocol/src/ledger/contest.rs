@@ -202,9 +202,14 @@ impl Case {
     }
 
     /// What follows for everybody to see.
-    pub(super) fn close(self) -> BatchVerdict {
+    pub(super) fn close(mut self) -> BatchVerdict {
         let units: BTreeMap<u64, UnitVerdict> =
             self.units.iter().filter_map(|(unit, c)| Some((*unit, c.verdict()?))).collect();
+        // Ballots of independent peers on every unit are worth more than what the submitter says.
+        let settled = units.values().filter(|unit| **unit != UnitVerdict::Contested).count();
+        if matches!(self.standing, Standing::SelfExecuted { .. }) && settled == self.count {
+            self.standing = Standing::Open;
+        }
         let effective = self.effective(&units);
         BatchVerdict {
             standing: self.standing,
