@@ -62,6 +62,7 @@ impl World {
     pub(crate) fn synced(&mut self, index: usize, life: u64, through: u64, record: RecordId) {
         if self.is_alive(index, life) {
             self.nodes[index].disk.sync(through);
+            self.nodes[index].syncs_due -= 1;
             self.tell(index, engine::Event::Recorded { record });
         }
     }
@@ -103,6 +104,7 @@ impl World {
         let (life, through) = (node.life, node.disk.record(record));
         match id {
             Some(record) => {
+                node.syncs_due += 1;
                 let in_us = self.chance.within(200..=self.scenario.disk.sync_max_us.max(200));
                 self.later(in_us, Happening::Synced { node: index, life, through, record });
             }

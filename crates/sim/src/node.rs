@@ -42,6 +42,8 @@ pub struct Node {
     /// When the next tick is due.
     pub(crate) tick_us: Option<u64>,
     pub(crate) commit_is_due: bool,
+    /// Records that its engine waits for.
+    pub(crate) syncs_due: usize,
     pub(crate) skew_ms: i64,
     mono_offset_ms: u64,
     seed: u64,
@@ -87,6 +89,7 @@ impl Node {
             paused_until_us: 0,
             tick_us: None,
             commit_is_due: false,
+            syncs_due: 0,
             skew_ms: chance.within(0..=4000) as i64 - 2000,
             mono_offset_ms: 0,
             seed: chance.next(),
@@ -126,6 +129,7 @@ impl Node {
         self.receipts.clear();
         self.tick_us = None;
         self.commit_is_due = false;
+        self.syncs_due = 0;
         self.paused_until_us = 0;
         self.disk.crash()
     }

@@ -112,7 +112,8 @@ impl World {
         let truth = self.truth(view.job)?;
         let results = self.nodes[index].engine.as_ref()?.results(view.job)?;
         let wrong = results.iter().find(|result| {
-            let right = truth.root(result.stage, result.batch);
+            let units = result.first_unit..result.first_unit + result.units;
+            let right = truth.root(result.stage, units);
             result.verified && right.is_some_and(|right| right != result.root)
         })?;
         Some(format!("result of stage {} batch {}", wrong.stage, wrong.batch))
@@ -143,12 +144,15 @@ impl World {
         for node in self.nodes.iter().filter(|node| node.is_honest()) {
             let Some(engine) = &node.engine else { continue };
             let takes_part = node.joined.contains(&truth.job) || truth.spec.submitter == node.index;
-            let Some(view) = engine.job(truth.job).filter(|_| takes_part) else { continue };
+            let Some(view) = engine.job(truth.job) else { continue };
+            if !takes_part && !is_end(&view.state) {
+                continue;
+            }
             if !self.is_final(job, &view) {
                 let text = self.state_text(node.index, &view);
                 return Some(format!("j{job} at n{} is {:?}: {text}", node.index, view.state));
             }
-            let text = format!("{} {}", kind(&view.state), self.state_text(node.index, &view));
+            let text = self.outcome_text(node.index, &view);
             if let Some((other, theirs)) = &first
                 && *theirs != text
             {
@@ -224,17 +228,16 @@ fn breaks(view: &JobView) -> Option<String> {
     }
 }
 
-fn kind(state: &JobState) -> &'static str {
+/// Whether a node that has left the job's topic may have done so.
+fn is_end(state: &JobState) -> bool {
     match state {
-        JobState::Seeking => "seeking",
-        JobState::Fetching => "fetching",
-        JobState::Running => "running",
-        JobState::Verified => "verified",
-        JobState::SelfExecuted => "self-executed",
-        JobState::Failed { .. } => "failed",
-        JobState::Stuck(_) => "stuck",
-        JobState::Broken { .. } => "broken",
-        JobState::Cancelled => "cancelled",
-        JobState::Expired => "expired",
+        JobState::Verified
+        | JobState::SelfExecuted
+        | JobState::Failed { .. }
+        | JobState::Stuck(_)
+        | JobState::Broken { .. }
+        | JobState::Cancelled
+        | JobState::Expired => true,
+        JobState::Seeking | JobState::Fetching | JobState::Running => false,
     }
 }

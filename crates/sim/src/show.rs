@@ -42,7 +42,9 @@ impl Names {
                 let got = match got {
                     Ok(Got::Manifest(manifest)) => format!("manifest {}", self.job(manifest.job())),
                     Ok(Got::Inputs { parts }) => format!("inputs, {} part trees", parts.len()),
-                    Ok(Got::Packs { failed }) => format!("packs, {failed} failed"),
+                    Ok(Got::Packs { packs, failed }) => {
+                        format!("{} packs, {failed} failed", packs.len())
+                    }
                     Err(loss) => format!("{loss:?}"),
                 };
                 format!("Fetched {} {got}", fetch.0)

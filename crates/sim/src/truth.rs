@@ -56,9 +56,10 @@ impl Truth {
         Some(execution(code, hash("stdout", &[id.as_bytes()]), hash("trace", &[id.as_bytes()])))
     }
 
-    /// The root that is right for a batch, if there is one.
-    pub fn root(&self, stage: u16, batch: u32) -> Option<Hash> {
-        self.roots[usize::from(stage)][batch as usize]
+    /// The root that is right for some units of a stage, if there is one.
+    pub fn root(&self, stage: u16, units: std::ops::Range<u64>) -> Option<Hash> {
+        let digests: Option<Vec<Hash>> = units.map(|unit| self.digest(stage, unit)).collect();
+        digests.map(|digests| merkle_root(&digests))
     }
 
     /// What a stage reads if everything before it is right.
@@ -75,17 +76,14 @@ impl Truth {
 
     fn roots_of(&self, stage: u16) -> Vec<Option<Hash>> {
         let partition = self.plan.partition(stage);
+        (0..partition.batches()).map(|batch| self.root(stage, partition.units_of(batch))).collect()
+    }
+
+    fn digest(&self, stage: u16, index: u64) -> Option<Hash> {
         let gathered = self.gathered(stage);
         let known = self.plan.stage(stage).upstream().is_none() || gathered.is_some();
-        let digest = |index| {
-            let unit = self.plan.unit(stage, index, gathered).filter(|_| known)?;
-            self.execute(stage, index, &unit).map(|(execution, _)| execution.outcome.digest())
-        };
-        let root = |batch| {
-            let digests: Option<Vec<Hash>> = partition.units_of(batch).map(digest).collect();
-            digests.map(|digests| merkle_root(&digests))
-        };
-        (0..partition.batches()).map(root).collect()
+        let unit = self.plan.unit(stage, index, gathered).filter(|_| known)?;
+        self.execute(stage, index, &unit).map(|(execution, _)| execution.outcome.digest())
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) struct Watch {
     votes: BTreeMap<(usize, JobId, Slot), (Hash, Hash)>,
     /// Whoever had just these logs, and the state that followed from them.
     states: BTreeMap<Hash, (usize, Hash)>,
+    /// Whether heads said now are all that the state follows from.
+    pub(crate) heads_are_whole: bool,
     last_writes_lost: BTreeMap<usize, usize>,
 }
 
@@ -176,7 +178,7 @@ impl World {
     fn watch_heads(&mut self, index: usize, heads: &Heads) {
         let engine = self.nodes[index].engine.as_ref();
         let Some(view) = engine.and_then(|engine| engine.job(heads.job)) else { return };
-        if view.stages.is_empty() {
+        if view.stages.is_empty() || !self.watch.heads_are_whole {
             return;
         }
         let state = self.state(index, &view);
@@ -210,14 +212,6 @@ impl World {
     }
 
     pub(crate) fn state_text(&self, index: usize, view: &JobView) -> String {
-        let stages: Vec<String> = view
-            .stages
-            .iter()
-            .map(|s| {
-                let waiting = s.open + s.running;
-                format!("{}: {waiting}+{}+{}+{}", s.units, s.self_executed, s.accepted, s.contested)
-            })
-            .collect();
         let peers = |list: &[(PeerId, u64)]| {
             let mut list: Vec<String> =
                 list.iter().map(|(peer, n)| format!("{}={n}", self.names.peer(*peer))).collect();
@@ -227,21 +221,33 @@ impl World {
         let mut convicted: Vec<String> =
             view.convicted.iter().map(|(peer, _)| self.names.peer(*peer)).collect();
         convicted.sort();
-        let results = self.nodes[index].engine.as_ref().and_then(|engine| engine.results(view.job));
-        let results: Vec<String> = results
-            .into_iter()
-            .flatten()
-            .map(|r| format!("s{}b{} {} {}", r.stage, r.batch, r.root, r.verified))
-            .collect();
         format!(
-            "[{}] executions {} disputed {} convicted [{}] outvoted [{}] workers [{}] results [{}]",
-            stages.join(", "),
+            "{} executions {} disputed {} convicted [{}] outvoted [{}] workers [{}]",
+            self.outcome_text(index, view),
             view.executions,
             view.disputed,
             convicted.join(" "),
             peers(&view.outvoted),
             peers(&view.workers),
-            results.join(", ")
         )
+    }
+
+    /// What users go by: how many units are in which state, and the results.
+    pub(crate) fn outcome_text(&self, index: usize, view: &JobView) -> String {
+        let stages: Vec<String> = view
+            .stages
+            .iter()
+            .map(|s| {
+                let waiting = s.open + s.running;
+                format!("{}: {waiting}+{}+{}+{}", s.units, s.self_executed, s.accepted, s.contested)
+            })
+            .collect();
+        let results = self.nodes[index].engine.as_ref().and_then(|engine| engine.results(view.job));
+        let results = results.into_iter().flatten().map(|r| {
+            let root: String = r.root.to_string().chars().take(6).collect();
+            format!("s{}b{} {root} {}", r.stage, r.batch, r.verified)
+        });
+        let results: Vec<String> = results.collect();
+        format!("[{}] results [{}]", stages.join(", "), results.join(", "))
     }
 }

@@ -133,11 +133,13 @@ impl World {
                 Ok(Got::Inputs { parts: parts? })
             }
             Want::Packs(wants) => {
-                let mut failed = 0;
+                let (mut packs, mut failed) = (Vec::new(), 0);
                 for want in wants {
-                    failed += self.bring_pack(index, want, &sources)?;
+                    let (pack, failures) = self.bring_pack(index, want, &sources)?;
+                    packs.push(pack);
+                    failed += failures;
                 }
-                Ok(Got::Packs { failed })
+                Ok(Got::Packs { packs, failed })
             }
         }
     }
@@ -169,14 +171,15 @@ impl World {
         index: usize,
         want: &PackWant,
         sources: &[usize],
-    ) -> Result<u64, FetchLoss> {
+    ) -> Result<(BlobRef, u64), FetchLoss> {
         for blob in &want.packs {
             let Some(bytes) = self.blobs.get(&blob.id) else { continue };
             let Ok(pack) = Pack::from_bytes(bytes) else { continue };
             let fits = pack.outcomes().len() as u64 == want.units
                 && merkle_root(&pack.digests()) == want.root;
             if fits && self.bring(index, blob.id, sources).is_ok() {
-                return Ok(pack.outcomes().iter().filter(|o| !o.is_success()).count() as u64);
+                let failures = pack.outcomes().iter().filter(|o| !o.is_success()).count();
+                return Ok((*blob, failures as u64));
             }
         }
         let missing = want.packs.first().map_or(BlobId::new([0; 32]), |blob| blob.id);

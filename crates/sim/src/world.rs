@@ -264,6 +264,8 @@ impl World {
         let now = node.time(self.now_us);
         let line = self.names.event(&event);
         self.note(index, "<-", &line);
+        // While steps are being taken in or written, heads may be said of less than is believed.
+        let reads = matches!(&event, Event::Heard { message: Message::Steps(_), .. });
         engine.handle(now, event);
         let node = &mut self.nodes[index];
         let mut effects: Vec<Effect> = std::iter::from_fn(|| engine.poll()).collect();
@@ -273,6 +275,9 @@ impl World {
                 self.blobs.insert(BlobId::of(&bytes), bytes);
             }
         }
+        let writes =
+            effects.iter().any(|effect| matches!(effect, Effect::Record { id: Some(_), .. }));
+        self.watch.heads_are_whole = !reads && !writes && node.syncs_due == 0;
         let wake_ms = engine.wake_at();
         node.engine = Some(engine);
         for effect in effects {
@@ -366,7 +371,8 @@ impl World {
     }
 
     fn tick(&mut self, node: usize, life: u64) {
-        if self.is_alive(node, life) && self.nodes[node].tick_us == Some(self.now_us) {
+        let is_due = self.nodes[node].tick_us.is_some_and(|due_us| due_us <= self.now_us);
+        if self.is_alive(node, life) && is_due {
             self.nodes[node].tick_us = None;
             self.tell(node, Event::Tick);
         }
