@@ -8,7 +8,9 @@ use protocol::{
 
 use crate::active::Active;
 use crate::core::Core;
-use crate::limits::{ANCHOR_MS, LEAVES_MS, PLACE_MS, POISON};
+use crate::limits::{
+    ANCHOR_MS, LEAVES_MS, PLACE_MS, POISON, POISON_MS, POISON_MS_MAX, UNJOINED_MS,
+};
 use crate::view::Stuck;
 
 /// What we have noticed and done about contests.
@@ -17,6 +19,10 @@ pub(crate) struct Contests {
     since_ms: BTreeMap<(u16, u64), u64>,
     posted: BTreeSet<(Slot, Hash)>,
     wanted_since_ms: BTreeMap<(Slot, Hash), u64>,
+    /// When a batch was first seen to be given up.
+    given_up_ms: BTreeMap<Slot, u64>,
+    /// When poison may be tried again, and the pause after that.
+    poisoned: BTreeMap<(u16, u64), (u64, u64)>,
 }
 
 /// Peers of the lowest ranks that cast ballots at once; more join if that does not decide.
@@ -157,34 +163,67 @@ impl Active {
     fn vote_by_units(&mut self, core: &mut Core) {
         let may = core.config.works || self.submitted;
         let faulty = self.ledger.last_verdict().is_faulty(core.me);
-        for (slot, batch) in self.given_up_batches(core).into_iter().filter(|_| may && !faulty) {
-            let is_ours = self.work_is_ours(core, slot.stage, batch);
-            for unit in self.plan().partition(slot.stage).units_of(batch) {
-                let done = self
-                    .ledger
-                    .last_verdict()
-                    .batch(slot.stage, batch)
-                    .units
-                    .get(&unit)
-                    .is_some_and(|unit| match unit {
-                        UnitVerdict::Accepted(_) | UnitVerdict::Decided(_) => true,
-                        UnitVerdict::Contested => false,
-                    });
-                if !done && is_ours && self.reasons(slot, unit).len() < self.poison(core) {
+        if !may || faulty || self.live_workers(core).is_empty() {
+            return;
+        }
+        for (slot, batch) in self.given_up_batches(core) {
+            let units = self.plan().partition(slot.stage).units_of(batch);
+            if !self.is_ours_by_now(core, slot, batch) {
+                continue;
+            }
+            for unit in units {
+                if !self.has_outcome(slot.stage, batch, unit)
+                    && self.is_worth_a_try(core, slot, unit)
+                {
                     self.cast_ballot(core, slot.stage, unit);
                 }
             }
         }
     }
 
-    fn work_is_ours(&self, core: &Core, stage: u16, batch: u32) -> bool {
-        let live = self.live_workers(core);
-        let is_anchor = self.plan().manifest().policy.anchors.contains(&core.me);
-        if is_anchor {
-            live.len() < self.quorum()
-        } else {
-            self.place(core, stage, batch, &live) < POISON.max(self.quorum())
+    fn has_outcome(&self, stage: u16, batch: u32, unit: u64) -> bool {
+        match self.ledger.last_verdict().batch(stage, batch).units.get(&unit) {
+            Some(UnitVerdict::Accepted(_) | UnitVerdict::Decided(_)) => true,
+            Some(UnitVerdict::Contested) | None => false,
         }
+    }
+
+    /// Whether a batch that was given up is ours to vote on by units: the lowest ranks at first, and one
+    /// more for every while that passes.
+    fn is_ours_by_now(&mut self, core: &mut Core, slot: Slot, batch: u32) -> bool {
+        let live = self.live_workers(core);
+        if self.plan().manifest().policy.anchors.contains(&core.me) {
+            return live.len() < self.quorum();
+        }
+        let now = core.now.mono_ms;
+        let since = *self.contests.given_up_ms.entry(slot).or_insert(now);
+        let first = POISON.max(self.quorum());
+        let place = self.place(core, slot.stage, batch, &live);
+        let patience = UNJOINED_MS * (place + 1).saturating_sub(first) as u64;
+        if now < since + patience {
+            core.wake_at(since + patience);
+        }
+        since + patience <= now
+    }
+
+    /// Poison is tried again, too, but ever more rarely.
+    fn is_worth_a_try(&mut self, core: &mut Core, of_batch: Slot, unit: u64) -> bool {
+        if self.reasons(of_batch, unit).len() < self.poison(core) {
+            return true;
+        }
+        let now = core.now.mono_ms;
+        let (next, pause) = self
+            .contests
+            .poisoned
+            .entry((of_batch.stage, unit))
+            .or_insert((now + POISON_MS, POISON_MS));
+        let due = *next <= now;
+        if due {
+            *pause = (*pause * 2).min(POISON_MS_MAX);
+            *next = now + *pause;
+        }
+        core.wake_at(*next);
+        due
     }
 
     /// Abstentions that make a unit poison: three, or all workers there are.
@@ -205,7 +244,7 @@ impl Active {
                 !matches!(verdict.batch(slot.stage, batch).standing, Standing::Quorum { .. });
             if open
                 && !book.abstentions().is_empty()
-                && self.goes_by_units(core, slot)
+                && self.is_given_up(core, slot)
                 && self.is_current(slot)
             {
                 given_up.push((*slot, batch));

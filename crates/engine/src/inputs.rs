@@ -36,6 +36,16 @@ enum State<T> {
     Here(T),
 }
 
+impl<T> State<T> {
+    /// When to try again, if nothing is under way.
+    fn pause(&self) -> Option<u64> {
+        match self {
+            Self::Coming(attempt) => attempt.under_way.is_none().then_some(attempt.retry_ms),
+            Self::Absent | Self::Here(_) => None,
+        }
+    }
+}
+
 impl Inputs {
     pub(crate) fn are_here(&self) -> bool {
         matches!(self.base, State::Here(()))
@@ -89,6 +99,11 @@ impl Active {
         let (id, now, plan) = (self.id, core.now.mono_ms, self.plan().clone());
         if let State::Coming(attempt) = &mut self.inputs.base {
             fetch_when_due(core, id, attempt, now, from.clone(), || inputs_of(&plan));
+        }
+        let packs = self.inputs.packs.values().filter_map(|(_, state)| state.pause());
+        for retry_ms in packs.chain(self.inputs.results.pause()).filter(|retry_ms| now < *retry_ms)
+        {
+            core.wake_at(retry_ms);
         }
         let wants: BTreeMap<u16, Want> = self
             .inputs

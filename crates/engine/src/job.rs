@@ -262,17 +262,17 @@ impl Job {
         }
     }
 
-    /// Linked peers that may have the job's bytes: the submitter, keepers and workers first.
+    /// Peers that may have the job's bytes: the submitter, keepers and workers first, linked ones before
+    /// those that have to be dialled.
     fn providers(&mut self, core: &Core) -> Vec<PeerId> {
         let submitter = self.announcement.as_ref().map(Signed::author);
-        let authors: Vec<PeerId> = self.active().map_or_else(Vec::new, |active| active.holders());
+        let holders: Vec<PeerId> = self.active().map_or_else(Vec::new, |active| active.holders());
+        let likely = || submitter.into_iter().chain(holders.iter().copied());
+        let linked =
+            likely().filter(|peer| core.links.contains_key(peer)).chain(core.links.keys().copied());
         let mut from: Vec<PeerId> = Vec::new();
-        for peer in submitter.into_iter().chain(authors).chain(core.links.keys().copied()) {
-            if peer != core.me
-                && core.links.contains_key(&peer)
-                && !from.contains(&peer)
-                && from.len() < FETCH_FROM_MAX
-            {
+        for peer in linked.chain(likely()) {
+            if peer != core.me && !from.contains(&peer) && from.len() < FETCH_FROM_MAX {
                 from.push(peer);
             }
         }

@@ -5,7 +5,7 @@ pub(crate) const JOBS_MAX: usize = 4096;
 /// Steps held for a job whose manifest is still on its way.
 pub(crate) const EARLY_STEPS_MAX: usize = 4096;
 /// Peers that a fetch may ask.
-pub(crate) const FETCH_FROM_MAX: usize = 16;
+pub(crate) const FETCH_FROM_MAX: usize = 24;
 /// First pause after a fetch that failed; doubled each time.
 pub(crate) const RETRY_MS_MIN: u64 = 500;
 pub(crate) const RETRY_MS_MAX: u64 = 30_000;
@@ -42,6 +42,9 @@ pub(crate) const KEEPERS_WANTED: usize = 3;
 pub(crate) const LOSS_MS: u64 = 20_000;
 /// Abstentions that make a unit poison here.
 pub(crate) const POISON: usize = 3;
+/// How long poison rests before it is tried again; doubled each time.
+pub(crate) const POISON_MS: u64 = 60_000;
+pub(crate) const POISON_MS_MAX: u64 = 3_600_000;
 /// Units of finished batches whose digests are remembered for ballots.
 pub(crate) const KEPT_UNITS_MAX: usize = 1 << 16;
 /// Bytes of items in one step, below the limit by what surrounds them.

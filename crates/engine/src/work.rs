@@ -288,9 +288,8 @@ impl Active {
         false
     }
 
-    /// Whether peers gave up on a batch as a whole, so that its units are voted on one by one: as many
-    /// as the quorum, or all there are.
-    pub(crate) fn goes_by_units(&self, core: &Core, slot: &Slot) -> bool {
+    /// Whether peers gave up on a batch as a whole: as many as the quorum, or all there are.
+    pub(crate) fn is_given_up(&self, core: &Core, slot: &Slot) -> bool {
         let all = self.live_workers(core).len() + usize::from(self.base_work_from(core).is_some());
         let enough = self.quorum().min(all.max(1));
         let given_up = |book: &protocol::Book| {
@@ -299,6 +298,11 @@ impl Active {
             enough <= peers.len()
         };
         self.ledger.book(slot).is_some_and(given_up)
+    }
+
+    /// A batch that was given up is voted on unit by unit, where there is anybody to agree with.
+    fn goes_by_units(&self, core: &Core, slot: &Slot) -> bool {
+        self.is_given_up(core, slot) && !self.live_workers(core).is_empty()
     }
 
     /// Runs what is missing of a batch or unit; packs it at once if nothing is.
