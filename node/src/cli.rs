@@ -15,5 +15,6 @@ mod peer;
 mod save;
 mod show;
 mod terminal;
+mod trial;
 
 pub use entry::main;

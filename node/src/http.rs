@@ -13,8 +13,5 @@ mod routes;
 mod serve;
 mod views;
 
-#[cfg(test)]
-mod tests;
-
 pub(crate) use access::Token;
 pub(crate) use serve::Api;

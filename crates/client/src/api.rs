@@ -32,6 +32,13 @@ pub struct Refusal {
     pub hint: Option<String>,
 }
 
+/// One element of `GET /api/v1`: all routes there are, parameters in braces.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    pub method: String,
+    pub path: String,
+}
+
 /// `GET /api/v1/node`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeInfo {

@@ -31,7 +31,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Asked<T> {
             Err(error) => Err(Refusal::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 format!("the body is not what this route takes: {error}"),
-                "docs/OPERATING.md describes every route",
+                "client::api in the source describes every body",
             )),
         }
     }

@@ -4,8 +4,9 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post, put};
+use axum::routing::{MethodRouter, delete, get, head, post, put};
 use axum::Json;
+use client::api;
 use tokio_util::sync::CancellationToken;
 
 use crate::Node;
@@ -21,34 +22,55 @@ pub(crate) struct Desk {
     pub(crate) stop: CancellationToken,
 }
 
-/// All routes behind the guard.
+type Route = (&'static str, &'static str, MethodRouter<Desk>);
+
+/// Every route there is: method, path, and who answers.
+fn table() -> Vec<Route> {
+    vec![
+        ("GET", HEALTH, get(health)),
+        ("GET", "/metrics", get(metrics)),
+        ("GET", "/api/v1", get(list)),
+        ("GET", "/api/v1/node", get(node::show)),
+        ("POST", "/api/v1/node/pause", post(node::pause)),
+        ("POST", "/api/v1/node/resume", post(node::resume)),
+        ("POST", "/api/v1/node/shutdown", post(node::shutdown)),
+        ("GET", "/api/v1/jobs", get(jobs::list)),
+        ("POST", "/api/v1/jobs", post(jobs::submit)),
+        ("GET", "/api/v1/jobs/{job}", get(jobs::show)),
+        ("GET", "/api/v1/jobs/{job}/events", get(events::watch)),
+        ("POST", "/api/v1/jobs/{job}/open", post(jobs::open)),
+        ("POST", "/api/v1/jobs/{job}/cancel", post(jobs::cancel)),
+        ("GET", "/api/v1/jobs/{job}/results", get(jobs::results)),
+        ("GET", BLOBS, get(blobs::list)),
+        ("PUT", BLOBS, put(blobs::add)),
+        ("HEAD", "/api/v1/blobs/{blob}", head(blobs::size)),
+        ("GET", "/api/v1/blobs/{blob}", get(blobs::show)),
+        ("DELETE", "/api/v1/blobs/{blob}", delete(blobs::remove)),
+        ("POST", "/api/v1/blobs/{blob}/pin", post(blobs::pin)),
+        ("POST", "/api/v1/blobs/{blob}/unpin", post(blobs::unpin)),
+        ("GET", "/api/v1/peers", get(peers::list)),
+        ("POST", "/api/v1/peers/{peer}/ping", post(peers::ping)),
+    ]
+}
+
+/// All routes behind the guard, and with it whatever is no route.
 pub(crate) fn router(desk: Desk, checks: Guard) -> Router {
-    Router::new()
-        .route(HEALTH, get(health))
-        .route("/metrics", get(metrics))
-        .route("/api/v1/node", get(node::show))
-        .route("/api/v1/node/pause", post(node::pause))
-        .route("/api/v1/node/resume", post(node::resume))
-        .route("/api/v1/node/shutdown", post(node::shutdown))
-        .route("/api/v1/jobs", get(jobs::list).post(jobs::submit))
-        .route("/api/v1/jobs/{job}", get(jobs::show))
-        .route("/api/v1/jobs/{job}/events", get(events::watch))
-        .route("/api/v1/jobs/{job}/open", post(jobs::open))
-        .route("/api/v1/jobs/{job}/cancel", post(jobs::cancel))
-        .route("/api/v1/jobs/{job}/results", get(jobs::results))
-        .route(BLOBS, put(blobs::add).get(blobs::list))
-        .route(
-            "/api/v1/blobs/{blob}",
-            get(blobs::show).head(blobs::size).delete(blobs::remove),
-        )
-        .route("/api/v1/blobs/{blob}/pin", post(blobs::pin))
-        .route("/api/v1/blobs/{blob}/unpin", post(blobs::unpin))
-        .route("/api/v1/peers", get(peers::list))
-        .route("/api/v1/peers/{peer}/ping", post(peers::ping))
+    table()
+        .into_iter()
+        .fold(Router::new(), |router, (_, path, route)| router.route(path, route))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(checks, guard))
         .with_state(desk)
+}
+
+/// The table, for whoever explores the API or tests it.
+async fn list() -> Json<Vec<api::Route>> {
+    let route = |(method, path, _): Route| api::Route {
+        method: method.to_owned(),
+        path: path.to_owned(),
+    };
+    Json(table().into_iter().map(route).collect())
 }
 
 async fn health() -> Json<serde_json::Value> {
@@ -64,7 +86,7 @@ async fn unknown(uri: Uri) -> Refusal {
     Refusal::new(
         StatusCode::NOT_FOUND,
         format!("there is no route {path}"),
-        "docs/OPERATING.md lists the routes",
+        "GET /api/v1 lists the routes",
     )
 }
 
@@ -73,6 +95,6 @@ async fn wrong_method(method: Method, uri: Uri) -> Refusal {
     Refusal::new(
         StatusCode::METHOD_NOT_ALLOWED,
         format!("{path} does not take {method}"),
-        "docs/OPERATING.md lists the routes",
+        "GET /api/v1 lists the routes",
     )
 }

@@ -76,6 +76,14 @@ impl BlobSource {
         }
     }
 
+    /// Whether the bytes are all of [`Self::path`].
+    pub fn is_whole_file(&self) -> bool {
+        match &self.origin {
+            Origin::File { file, at } => *at == 0 && file.size == self.blob.size,
+            Origin::Made(_) => false,
+        }
+    }
+
     /// The bytes once more. Who reads them must compare their hash with [`Self::blob`].
     ///
     /// # Errors
