@@ -60,6 +60,9 @@ struct Packing {
 /// Whether to take a batch.
 enum Choice {
     Now,
+    /// Only if there is nothing else: it is the turn of others, who would come to it the later, the
+    /// higher this rank is.
+    Spare(Hash),
     At(u64),
     No,
 }
@@ -175,17 +178,30 @@ impl Active {
         });
         let live = self.live_workers(core);
         let order = self.work.order.clone();
+        let mut spare: BTreeSet<(Hash, u16, u32)> = BTreeSet::new();
         for (stage, batch) in order {
             match self.choose(core, stage, batch, &live) {
-                Choice::Now if self.start(core, (stage, About::Batch(batch))) => {
-                    self.tell_claim(core, stage, batch, &live);
-                    return true;
+                Choice::Now => {
+                    if self.start_batch(core, stage, batch, &live) {
+                        return true;
+                    }
+                }
+                Choice::Spare(rank) => {
+                    spare.insert((rank, stage, batch));
                 }
                 Choice::At(when) => core.wake_at(when),
-                Choice::Now | Choice::No => {}
+                Choice::No => {}
             }
         }
-        false
+        spare.into_iter().rev().any(|(_, stage, batch)| self.start_batch(core, stage, batch, &live))
+    }
+
+    fn start_batch(&mut self, core: &mut Core, stage: u16, batch: u32, live: &[PeerId]) -> bool {
+        let started = self.start(core, (stage, About::Batch(batch)));
+        if started {
+            self.tell_claim(core, stage, batch, live);
+        }
+        started
     }
 
     /// From when on we execute batches: an anchor does so only while too few peers are there.
@@ -256,11 +272,11 @@ impl Active {
         if now < patience {
             return Choice::At(patience);
         }
-        if support + claims.len() < quorum {
-            Choice::Now
-        } else {
-            Choice::At(now + self.work.lease_ms())
+        if quorum <= support + claims.len() {
+            return Choice::At(now + self.work.lease_ms());
         }
+        let first = live.iter().map(|peer| rank(self.id, stage, batch, *peer)).min();
+        Choice::Spare(first.unwrap_or(own))
     }
 
     /// The most votes for one root, of peers that may be right.
