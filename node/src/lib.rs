@@ -3,9 +3,11 @@
 //! [`Node::start`] opens the data folder and begins to take part; every clone of a [`Node`] is a
 //! handle to the same one. The program `dugnad` is a thin door before it.
 
+pub mod cli;
 pub mod config;
 pub mod identity;
 
+mod http;
 mod node;
 mod shell;
 mod tamper;

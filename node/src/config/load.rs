@@ -216,9 +216,10 @@ fn to_toml(setting: Setting, value: &str) -> String {
         let parts = value.split(',').map(str::trim).filter(|part| !part.is_empty()).map(text);
         return format!("[{}]", parts.collect::<Vec<_>>().join(", "));
     }
-    match value {
-        "true" | "false" => value.to_owned(),
-        _ => text(value),
+    if value == "true" || value == "false" || value.parse::<u32>().is_ok() {
+        value.to_owned()
+    } else {
+        text(value)
     }
 }
 

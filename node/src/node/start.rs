@@ -73,8 +73,8 @@ impl Node {
 async fn start(config: Config, tamper: Option<Box<dyn Tamper>>) -> Result<Node, StartError> {
     let ground = config.clone();
     let opened = tokio::task::spawn_blocking(move || open(&ground)).await;
-    let Ground { home, identity, store, known } = opened.map_err(|_| StartError::Interrupted)??;
-    let past = resumed(&store)?;
+    let ground = opened.map_err(|_| StartError::Interrupted)??;
+    let Ground { home, identity, store, known, past } = ground;
     let store = Arc::new(store);
     let pool = Pool::start(pool_config(&config)).await?;
     for layer in pool.missing_isolation() {
@@ -125,6 +125,7 @@ struct Ground {
     identity: Identity,
     store: Store,
     known: Vec<(protocol::PeerId, Vec<String>)>,
+    past: Option<engine::Event>,
 }
 
 fn open(config: &Config) -> Result<Ground, StartError> {
@@ -136,8 +137,8 @@ fn open(config: &Config) -> Result<Ground, StartError> {
         let path: PathBuf = path;
         warn!(kept = %path.display(), strays, "the store was corrupt: jobs of before are lost to it");
     }
-    let known = remembered(&store);
-    Ok(Ground { home, identity, store, known })
+    let (known, past) = (remembered(&store), resumed(&store)?);
+    Ok(Ground { home, identity, store, known, past })
 }
 
 fn pool_config(config: &Config) -> PoolConfig {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::FetchLoss;
+use futures::future::join_all;
 use futures::{StreamExt, TryStreamExt, stream};
 use net::{FetchError, Key};
 use protocol::limits::{TREE_BYTES_MAX, TREE_ENTRIES_MAX};
@@ -20,12 +21,14 @@ use crate::shell::Shared;
 const AT_ONCE: usize = 8;
 /// Tries for one blob; between two of them other peers may have come.
 const ROUNDS: u32 = 4;
-/// How long to wait for other peers after the first round; doubles with each.
+/// How long to wait for other peers after the second round; doubles with each.
 const WAIT_FIRST: Duration = Duration::from_secs(1);
 /// Providers that one try asks.
 const PROVIDERS_MAX: usize = 32;
 /// Peers of the DHT's answer that are dialled.
 const DIALS_MAX: usize = 4;
+/// How long such a dial may take.
+const DIAL_WITHIN: Duration = Duration::from_secs(5);
 /// Trees within trees: a dataset of a million parts has two levels.
 const TREE_DEPTH_MAX: usize = 8;
 /// Files of one dataset, over all levels of its trees.
@@ -151,9 +154,9 @@ impl Courier {
                     return Err(FetchLoss::Malformed(blob.id));
                 }
             }
-            if round != 0 {
+            if 0 < round && round + 1 < ROUNDS {
                 // Somebody new may have it; if nobody comes, those who were asked may be back.
-                let _ = timeout(WAIT_FIRST * (1 << round), peers.changed()).await;
+                let _ = timeout(WAIT_FIRST * (1 << (round - 1)), peers.changed()).await;
             }
             round += 1;
         }
@@ -167,21 +170,24 @@ impl Courier {
             providers.extend(self.shared.net.peers().into_iter().map(|info| info.peer));
         }
         if round != 0 {
-            for key in [Key::job(self.job), Key::blob(blob.id)] {
-                // The DHT is a hint: without its answer there are the others.
-                let mut known = self.shared.net.providers(key).await.unwrap_or_default();
-                known.retain(|peer| *peer != self.shared.me);
-                known.truncate(DIALS_MAX);
-                for peer in &known {
-                    let _ = self.shared.net.connect(*peer).await;
-                }
-                providers.extend(known);
-            }
+            let keys = [Key::job(self.job), Key::blob(blob.id)];
+            providers
+                .extend(join_all(keys.map(|key| self.hinted(key))).await.into_iter().flatten());
         }
         let mut seen = BTreeSet::new();
         providers.retain(|peer| *peer != self.shared.me && seen.insert(*peer));
         providers.truncate(PROVIDERS_MAX);
         providers
+    }
+
+    /// Whom the DHT knows, connected if they can be. It is a hint: without an answer there are others.
+    async fn hinted(&self, key: Key) -> Vec<PeerId> {
+        let mut known = self.shared.net.providers(key).await.unwrap_or_default();
+        known.retain(|peer| *peer != self.shared.me);
+        known.truncate(DIALS_MAX);
+        let dials = known.iter().map(|peer| timeout(DIAL_WITHIN, self.shared.net.connect(*peer)));
+        join_all(dials).await;
+        known
     }
 
     fn sink_refused(&self, blob: BlobRef, error: &io::Error) -> FetchLoss {

@@ -6,7 +6,7 @@ use engine::Event;
 use net::{Events, Token, Topic};
 use protocol::{Message, PeerId};
 use tokio::sync::mpsc;
-use tracing::{debug, info, warn};
+use tracing::{debug, info, trace, warn};
 
 use crate::shell::Shared;
 
@@ -45,6 +45,12 @@ pub(crate) async fn hear(shared: Arc<Shared>, mut events: Events) {
                 debug!(%peer, "disconnected");
                 shared.tell(Event::PeerDown { peer }).await;
             }
+            net::Event::Joined { peer, job } => {
+                // It may hold what the job needs.
+                trace!(%peer, %job, "takes part");
+                shared.peers_changed.send_modify(|count| *count += 1);
+            }
+            net::Event::Left { peer, job } => trace!(%peer, %job, "takes part no longer"),
             net::Event::Listening { address } => info!(address, "reachable at"),
         }
     }

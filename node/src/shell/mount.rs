@@ -77,10 +77,7 @@ impl<'a> Mounter<'a> {
             } else {
                 return Err(Loss::Refused("trees are nested too deep".to_owned()));
             }
-            if sandbox::MOUNTED_FILES_MAX < files.len() {
-                let max = sandbox::MOUNTED_FILES_MAX;
-                return Err(Loss::Refused(format!("more than {max} files are mounted")));
-            }
+            check_count(files)?;
         }
         Ok(())
     }
@@ -115,6 +112,7 @@ impl<'a> Mounter<'a> {
             None => self.file(*stdout)?,
         };
         files.push((format!("{folder}stdout"), stdout));
+        check_count(files)?;
         let tree = match pack.inline(out.id) {
             Some(bytes) => Tree::from_bytes(bytes).map_err(|_| Loss::MissingBlob(out.id))?,
             None => self.read_tree(out.id)?,
@@ -146,6 +144,14 @@ impl<'a> Mounter<'a> {
             | StoreError::Io { .. } => Loss::MissingBlob(id),
         })
     }
+}
+
+fn check_count(files: &Files) -> Result<(), Loss> {
+    let max = sandbox::MOUNTED_FILES_MAX;
+    if files.len() <= max {
+        return Ok(());
+    }
+    Err(Loss::Refused(format!("more than {max} files are mounted")))
 }
 
 /// Where files below a mount go; an empty path is `/in` itself.

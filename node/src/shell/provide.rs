@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use futures::future::join_all;
 use net::Key;
 use protocol::{BlobRef, JobId, PeerId, decode, encode};
 use store::{Batch, Store};
@@ -62,13 +63,15 @@ pub(crate) fn seek(shared: &Arc<Shared>, job: JobId) {
             }
         };
         let others = found.into_iter().filter(|peer| *peer != this.me).take(CONNECTS_MAX);
-        for peer in others {
-            if let Err(error) = this.net.connect(peer).await {
-                debug!(%peer, %error, "a provider is out of reach");
-            }
-        }
+        join_all(others.map(|peer| connect(&this, peer))).await;
     };
     shared.spawn(work.instrument(debug_span!("seek", %job)));
+}
+
+async fn connect(shared: &Shared, peer: PeerId) {
+    if let Err(error) = shared.net.connect(peer).await {
+        debug!(%peer, %error, "a provider is out of reach");
+    }
 }
 
 /// The peers of earlier sessions, with their addresses.
