@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::book::{Book, Cast};
-use super::fold::At;
+use super::layer::At;
 use super::verdict::{BatchVerdict, Standing, UnitVerdict};
 use crate::{Hash, JobId, PeerId, merkle_root, merkle_root_by, rank};
 
@@ -71,6 +71,8 @@ impl Case {
         let Evidence { at, book, quorum, .. } = *evidence;
         let mut certified = book.map_or_else(BTreeMap::new, |book| book.certified(quorum, except));
         let joined = certified.values().flatten().copied().collect();
+        // A root that fell because its leaves were withheld stands up again once they are there.
+        let fallen = certified.keys().filter(|root| void.contains(&(at, **root))).copied().collect();
         certified.retain(|root, _| !void.contains(&(at, *root)));
         let order = |voters: &BTreeSet<PeerId>| {
             let mut ranks: Vec<Hash> =
@@ -99,7 +101,7 @@ impl Case {
             joined,
             leaves,
             votes,
-            leaves_wanted: Vec::new(),
+            leaves_wanted: fallen,
             decide_first: BTreeSet::new(),
             units: BTreeMap::new(),
         };
@@ -253,7 +255,7 @@ impl Case {
         };
         let hidden =
             rivals.iter().map(|(root, _)| *root).filter(|root| !self.leaves.contains_key(root));
-        self.leaves_wanted = hidden.collect();
+        self.leaves_wanted.extend(hidden);
         let Some(standing) = self.leaves.get(root).cloned() else { return };
         for other in others.iter().filter_map(|(other, _)| self.leaves.get(other)) {
             let differ: Vec<u64> = (0..)

@@ -7,6 +7,7 @@ mod book;
 mod contest;
 mod fold;
 mod front;
+mod layer;
 mod log;
 mod pass;
 mod peel;

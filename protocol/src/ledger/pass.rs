@@ -2,104 +2,107 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::book::Book;
 use super::contest::Case;
-use super::fold::{At, Fold, at};
-use super::front::Said;
+use super::layer::{At, Ground, Layer};
 use super::peel::Decision;
 use super::verdict::BatchVerdict;
-use crate::{Gathered, Hash, PeerId, Plan, Slot, hash};
+use crate::{Gathered, Hash, PeerId, hash};
 
-/// Everything that a pass reads, and what it has found so far.
+/// What a pass has found.
 pub(super) struct Pass<'a> {
-    fold: &'a Fold,
-    plan: &'a Plan,
-    books: &'a BTreeMap<Slot, Book>,
-    except: BTreeSet<PeerId>,
-    /// Lost contests: each halves what else the peer may contest.
-    lost: &'a BTreeMap<PeerId, u64>,
-    /// Batches that one of the excepted spoke about.
-    touched: BTreeSet<At>,
-    /// Batches whose verdict may differ from the plain one.
+    ground: Ground<'a>,
+    /// Batches whose verdict may differ from the layer's.
     pub(super) changed: BTreeMap<At, BatchVerdict>,
     pub(super) gathered: Vec<Option<Gathered>>,
     pub(super) decisions: Vec<Decision>,
-    /// Sums over the batches that were examined; what the fold has summed over the others is added.
+    /// Sums over the batches that were examined; the layer has those over all others.
     sums: Sums,
     /// Ballots that a peer has contested with.
     used: BTreeMap<PeerId, u64>,
 }
 
+/// What a pass reads beside the ground.
+#[derive(Clone, Copy)]
+struct Given<'a> {
+    /// With everybody in it: who is an identity of the job does not hang on convictions.
+    everybody: &'a Layer,
+    layer: &'a Layer,
+    /// Lost contests: each halves what else the peer may contest.
+    lost: &'a BTreeMap<PeerId, u64>,
+}
+
 #[derive(Clone, Debug, Default)]
 struct Sums {
-    /// In how many batches a peer is joined or has a confirmed ballot.
-    identities: BTreeMap<PeerId, i64>,
+    /// Who is joined or has a confirmed ballot.
+    identities: BTreeSet<PeerId>,
     /// How many units for which a peer stands joined were audited by a non-voter.
-    audited: BTreeMap<PeerId, i64>,
+    audited: BTreeMap<PeerId, u64>,
 }
 
 impl<'a> Pass<'a> {
     pub(super) fn run(
-        fold: &'a Fold,
-        plan: &'a Plan,
-        books: &'a BTreeMap<Slot, Book>,
-        said: &Said,
-        except: BTreeSet<PeerId>,
-        lost: &'a BTreeMap<PeerId, u64>,
+        ground: Ground<'a>,
+        everybody: &Layer,
+        layer: &Layer,
+        lost: &BTreeMap<PeerId, u64>,
     ) -> Self {
-        let spoken = except.iter().filter_map(|peer| said.get(peer));
-        let touched = spoken.flat_map(|slots| slots.keys()).map(|slot| at(plan, slot)).collect();
+        let given = Given { everybody, layer, lost };
         let mut pass = Self {
-            fold,
-            plan,
-            books,
-            except,
-            lost,
-            touched,
+            ground,
             changed: BTreeMap::new(),
             gathered: Vec::new(),
             decisions: Vec::new(),
             sums: Sums::default(),
             used: BTreeMap::new(),
         };
-        for stage in plan.stages() {
-            let gathered = plan.stage(stage).upstream().and_then(|upstream| pass.gather(upstream));
+        for stage in ground.plan.stages() {
+            let upstream = ground.plan.stage(stage).upstream();
+            let gathered = upstream.and_then(|upstream| pass.gather(layer, upstream));
             pass.gathered.push(gathered);
-            pass.judge_stage(stage);
+            pass.judge_stage(given, stage);
         }
         pass
     }
 
     /// What a stage's outcomes are together, once all its batches have some.
-    fn gather(&self, stage: u16) -> Option<Gathered> {
-        let (plain, open) = self.fold.plain_stage(stage);
+    fn gather(&self, layer: &Layer, stage: u16) -> Option<Gathered> {
         let changed = self.changed.range((stage, 0)..=(stage, u32::MAX));
         let were_open =
-            changed.filter(|((_, b), _)| plain[*b as usize].effective.is_none()).count() as u64;
-        if were_open < open {
+            changed.filter(|(at, _)| layer.verdict(**at).effective.is_none()).count() as u64;
+        if were_open < layer.open(stage) {
             return None;
         }
-        let effective =
-            |(batch, plain): (u32, &BatchVerdict)| match self.changed.get(&(stage, batch)) {
-                Some(changed) => changed.effective,
-                None => plain.effective,
-            };
-        let roots: Option<Vec<Hash>> = (0..).zip(plain).map(effective).collect();
-        roots.map(|roots| Gathered::new(&roots, self.plan.partition(stage).units()))
+        let partition = self.ground.plan.partition(stage);
+        let effective = |batch| {
+            let at = (stage, batch);
+            self.changed.get(&at).unwrap_or_else(|| layer.verdict(at)).effective
+        };
+        let roots: Option<Vec<Hash>> = (0..partition.batches()).map(effective).collect();
+        roots.map(|roots| Gathered::new(&roots, partition.units()))
     }
 
-    fn judge_stage(&mut self, stage: u16) {
-        let examined = self.examined(stage);
+    fn judge_stage(&mut self, given: Given<'_>, stage: u16) {
+        // All of a stage that reads another one, for its slots hang on the verdict; else loud ones.
+        let plan = self.ground.plan;
+        let examined: Vec<At> = if plan.stage(stage).upstream().is_some() {
+            (0..plan.partition(stage).batches()).map(|batch| (stage, batch)).collect()
+        } else {
+            given.layer.loud(stage).collect()
+        };
+        let gathered = self.gathered[usize::from(stage)];
         let mut void = BTreeSet::new();
         let (cases, sums, used) = loop {
             let (mut sums, mut used) = (self.sums.clone(), self.used.clone());
-            let mut cases: Vec<Case> =
-                examined.iter().filter_map(|at| self.open_case(*at, &void)).collect();
+            let open = |at: &At| {
+                let evidence = self.ground.evidence(*at, gathered)?;
+                Some(Case::open(self.ground.rules.job, &evidence, &given.layer.except, &void))
+            };
+            let mut cases: Vec<Case> = examined.iter().filter_map(open).collect();
             for case in &cases {
                 sums.add(case);
             }
-            self.spend_allowances(stage, &mut cases, &sums, &mut used);
-            let overruled = self.decide(stage, &mut cases, &sums);
+            self.spend_allowances(given, stage, &mut cases, &sums, &mut used);
+            let overruled = self.decide(given, stage, &mut cases, &sums);
             if overruled.iter().all(|root| void.contains(root)) {
                 break (cases, sums, used);
             }
@@ -113,51 +116,27 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Batches to examine: all of a stage that reads another one, loud ones, and those in which one of
-    /// the excepted spoke.
-    fn examined(&mut self, stage: u16) -> BTreeSet<At> {
-        if self.plan.stage(stage).upstream().is_some() {
-            return (0..self.plan.partition(stage).batches()).map(|batch| (stage, batch)).collect();
-        }
-        let touched = self.touched.range((stage, 0)..=(stage, u32::MAX)).copied();
-        let quiet: Vec<At> = touched.filter(|at| !self.fold.is_loud(*at)).collect();
-        // What these added to the fold's sums is found anew with the excepted left out.
-        for share in quiet.iter().filter_map(|at| self.fold.quiet_share(*at)) {
-            let sums = &mut self.sums;
-            share.confirmed.iter().for_each(|p| *sums.identities.entry(*p).or_default() -= 1);
-            let audited = share.audited.cast_signed();
-            share.voters.iter().for_each(|p| *sums.audited.entry(*p).or_default() -= audited);
-        }
-        self.fold.loud(stage).chain(quiet).collect()
-    }
-
-    fn open_case(&self, at: At, void: &BTreeSet<(At, Hash)>) -> Option<Case> {
-        let gathered = self.gathered[usize::from(at.0)];
-        let known = self.fold.known_units_root(at.0, at.1);
-        let units = known.or_else(|| self.plan.units_root(at.0, at.1, gathered))?;
-        let evidence = self.fold.evidence(self.plan, self.books, at, gathered, units);
-        Some(Case::open(self.fold.job, &evidence, &self.except, void))
-    }
-
     /// Lets ballots contest, as far as their authors may: one pass over the identities in the order of
     /// a hash, each one's ballots in the order of its log. A ballot that agrees with what stands costs
     /// nothing, nor does one on a unit that is contested already.
     fn spend_allowances(
         &self,
+        given: Given<'_>,
         stage: u16,
         cases: &mut [Case],
         sums: &Sums,
         used: &mut BTreeMap<PeerId, u64>,
     ) {
+        let job = self.ground.rules.job.blob();
         let mut ballots: BTreeMap<(Hash, PeerId), BTreeSet<(u64, usize, u64)>> = BTreeMap::new();
         for (number, case) in cases.iter().enumerate() {
             for (unit, peer, seq) in case.contesting() {
-                let turn = hash("allowance", &[self.fold.job.blob().as_bytes(), peer.as_bytes()]);
+                let turn = hash("allowance", &[job.as_bytes(), peer.as_bytes()]);
                 ballots.entry((turn, peer)).or_default().insert((seq, number, unit));
             }
         }
         for ((_, peer), cast) in ballots {
-            let allowance = self.allowance(stage, peer, sums);
+            let allowance = self.allowance(given, stage, peer, sums);
             for (_, number, unit) in cast {
                 let case = cases[number].units.get_mut(&unit).expect("it was just listed");
                 let spent = used.entry(peer).or_default();
@@ -170,37 +149,41 @@ impl<'a> Pass<'a> {
     }
 
     /// How many ballots of a peer may contest a unit.
-    fn allowance(&self, stage: u16, peer: PeerId, sums: &Sums) -> u64 {
-        if self.fold.policy.anchors.contains(&peer) {
+    fn allowance(&self, given: Given<'_>, stage: u16, peer: PeerId, sums: &Sums) -> u64 {
+        if self.ground.rules.policy.anchors.contains(&peer) {
             return u64::MAX;
         }
-        let quiet = (0..=stage).map(|s| self.fold.quiet(s).audited.get(&peer).copied());
-        let quiet: u64 = quiet.map(Option::unwrap_or_default).sum();
-        let here = sums.audited.get(&peer).copied().unwrap_or(0);
-        let earned = 2 + quiet.saturating_add_signed(here).isqrt();
-        let halvings = self.lost.get(&peer).copied().unwrap_or(0).min(63);
-        earned >> halvings
+        let count = |audited: &BTreeMap<PeerId, u64>| audited.get(&peer).copied().unwrap_or(0);
+        let quiet: u64 = (0..=stage).map(|s| count(&given.layer.quiet(s).audited)).sum();
+        let earned = 2 + (quiet + count(&sums.audited)).isqrt();
+        earned >> given.lost.get(&peer).copied().unwrap_or(0).min(63)
     }
 
     /// Decides what can be decided, and returns roots that are overruled while their leaves are
     /// withheld.
-    fn decide(&self, stage: u16, cases: &mut [Case], sums: &Sums) -> Vec<(At, Hash)> {
+    fn decide(
+        &self,
+        given: Given<'_>,
+        stage: u16,
+        cases: &mut [Case],
+        sums: &Sums,
+    ) -> Vec<(At, Hash)> {
         if !cases.iter().any(Case::is_contested) {
             return Vec::new();
         }
-        let mut here = sums.identities.clone();
-        for confirmed in (0..=stage).map(|s| &self.fold.quiet(s).confirmed) {
-            for (peer, count) in confirmed {
-                *here.entry(*peer).or_default() += count.cast_signed();
-            }
-        }
-        let here = here.into_iter().filter(|(_, count)| 0 < *count).map(|(peer, _)| peer);
-        let identities: BTreeSet<PeerId> =
-            self.fold.joined().chain(here).filter(|peer| !self.except.contains(peer)).collect();
-        let lead = usize::from(self.fold.policy.lead);
+        let quiet = (0..=stage).flat_map(|s| &given.layer.quiet(s).confirmed);
+        let quiet = quiet.filter(|(_, batches)| **batches != 0).map(|(peer, _)| *peer);
+        let here = quiet.chain(sums.identities.iter().copied());
+        let identities: BTreeSet<PeerId> = given
+            .everybody
+            .joined()
+            .chain(here)
+            .filter(|peer| !given.layer.except.contains(peer))
+            .collect();
+        let rules = self.ground.rules;
+        let lead = usize::from(rules.policy.lead);
         let overruled = cases.iter_mut().filter_map(|case| {
-            let root =
-                case.decide(self.fold.quorum(), lead, &self.fold.policy.anchors, &identities)?;
+            let root = case.decide(rules.quorum(), lead, &rules.policy.anchors, &identities)?;
             Some((case.at, root))
         });
         overruled.collect()
@@ -209,10 +192,8 @@ impl<'a> Pass<'a> {
 
 impl Sums {
     fn add(&mut self, case: &Case) {
-        for peer in case.joined.iter().copied().chain(case.confirmed()) {
-            *self.identities.entry(peer).or_default() += 1;
-        }
-        let audited = case.audited().cast_signed();
+        self.identities.extend(case.joined.iter().copied().chain(case.confirmed()));
+        let audited = case.audited();
         for peer in case.voters().filter(|_| audited != 0) {
             *self.audited.entry(peer).or_default() += audited;
         }

@@ -1,0 +1,267 @@
+//! The verdict on every batch by itself, as if some identities had never voted.
+//!
+//! What hangs on other batches, because somebody may contest it, is left to a [`super::pass::Pass`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::book::Book;
+use super::contest::{Case, Evidence};
+use super::front::Said;
+use super::verdict::{BatchVerdict, Standing};
+use crate::{About, Gathered, Hash, JobId, PeerId, Plan, Policy, Slot};
+
+/// A batch: its stage and number.
+pub(super) type At = (u16, u32);
+
+/// What of the manifest a verdict hangs on.
+#[derive(Clone, Debug)]
+pub(super) struct Rules {
+    pub(super) job: JobId,
+    pub(super) policy: Policy,
+    pub(super) submitter: PeerId,
+}
+
+impl Rules {
+    pub(super) fn quorum(&self) -> usize {
+        usize::from(self.policy.quorum)
+    }
+}
+
+/// What there is to judge.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ground<'a> {
+    pub(super) rules: &'a Rules,
+    pub(super) plan: &'a Plan,
+    pub(super) books: &'a BTreeMap<Slot, Book>,
+    /// Roots of the units of batches whose stage reads no other, as far as somebody spoke about them.
+    pub(super) slots: &'a BTreeMap<At, Hash>,
+    /// Units that somebody spoke about one by one, by batch.
+    pub(super) balloted: &'a BTreeMap<At, BTreeSet<u64>>,
+}
+
+impl<'a> Ground<'a> {
+    /// What is known of a batch; `None` until its units are known.
+    pub(super) fn evidence(&self, at: At, gathered: Option<Gathered>) -> Option<Evidence<'a>> {
+        let (stage, batch) = at;
+        let units = match self.slots.get(&at) {
+            Some(units) => *units,
+            None => self.plan.units_root(stage, batch, gathered)?,
+        };
+        let unit_books = self.balloted.get(&at).into_iter().flatten().filter_map(|unit| {
+            let units = self.plan.unit_hash(stage, *unit, gathered)?;
+            Some((*unit, self.books.get(&Slot { stage, about: About::Unit(*unit), units })?))
+        });
+        Some(Evidence {
+            at,
+            book: self.books.get(&Slot { stage, about: About::Batch(batch), units }),
+            unit_books: unit_books.collect(),
+            units: self.plan.partition(stage).units_of(batch),
+            quorum: self.rules.quorum(),
+            submitter: self.rules.submitter,
+        })
+    }
+}
+
+/// The batches of the independent stages without the votes of `except`.
+#[derive(Clone, Debug)]
+pub(super) struct Layer {
+    pub(super) except: BTreeSet<PeerId>,
+    /// Of loud batches by their votes alone.
+    verdicts: Vec<Vec<BatchVerdict>>,
+    /// Batches without an effective root in `verdicts`, by stage.
+    open: Vec<u64>,
+    /// Batches that every pass examines: with rival roots, or ballots that contradict what stands.
+    loud: BTreeSet<At>,
+    /// What batches add to the sums below.
+    shares: BTreeMap<At, Share>,
+    /// Joined voters: in how many batches, and how many units they confirmed where no rival is.
+    joined: BTreeMap<PeerId, (u64, u64)>,
+    /// What the ballots of the batches that are not loud add up to, by stage.
+    quiet: Vec<Quiet>,
+}
+
+/// One batch's share in the sums.
+#[derive(Clone, Debug, Default)]
+struct Share {
+    joined: BTreeSet<PeerId>,
+    units: u64,
+    /// Of a batch that is not loud: who has a confirmed ballot, who stands joined, and for how many
+    /// audited units.
+    confirmed: BTreeSet<PeerId>,
+    voters: BTreeSet<PeerId>,
+    audited: u64,
+}
+
+/// Sums over the batches of one stage whose ballots all agree with what stands.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Quiet {
+    /// In how many batches a peer has a confirmed ballot.
+    pub(super) confirmed: BTreeMap<PeerId, u64>,
+    /// How many units for which a peer stands joined were audited by a non-voter.
+    pub(super) audited: BTreeMap<PeerId, u64>,
+}
+
+impl Layer {
+    /// Nothing said, nobody left out.
+    pub(super) fn new(plan: &Plan) -> Self {
+        let verdicts: Vec<Vec<BatchVerdict>> = plan
+            .stages()
+            .map(|s| vec![BatchVerdict::default(); plan.partition(s).batches() as usize])
+            .collect();
+        Self {
+            except: BTreeSet::new(),
+            open: plan.stages().map(|s| u64::from(plan.partition(s).batches())).collect(),
+            loud: BTreeSet::new(),
+            shares: BTreeMap::new(),
+            joined: BTreeMap::new(),
+            quiet: vec![Quiet::default(); verdicts.len()],
+            verdicts,
+        }
+    }
+
+    /// The same, if `except` had never voted.
+    pub(super) fn without(
+        &self,
+        ground: Ground<'_>,
+        said: &Said,
+        except: BTreeSet<PeerId>,
+    ) -> Self {
+        let spoken = except.iter().filter_map(|peer| said.get(peer)).flat_map(BTreeMap::keys);
+        let touched: BTreeSet<At> = spoken.map(|slot| at(ground.plan, slot)).collect();
+        let mut layer = Self { except, ..self.clone() };
+        for at in touched {
+            layer.judge(ground, at);
+        }
+        layer
+    }
+
+    /// Judges a batch anew, of which somebody has spoken.
+    pub(super) fn judge(&mut self, ground: Ground<'_>, at: At) {
+        if ground.plan.stage(at.0).upstream().is_some() {
+            return;
+        }
+        let Some(units) = ground.slots.get(&at).copied() else { return };
+        let book = ground.books.get(&Slot { stage: at.0, about: About::Batch(at.1), units });
+        let quorum = ground.rules.quorum();
+        let certified = book.map_or_else(BTreeMap::new, |b| b.certified(quorum, &self.except));
+        let has_rivals = 1 < certified.len();
+        let size = ground.plan.partition(at.0).units_of(at.1).count() as u64;
+        let mut share = Share {
+            joined: certified.values().flatten().copied().collect(),
+            units: if has_rivals { 0 } else { size },
+            ..Share::default()
+        };
+        let mut verdict = self.simple(ground.rules, book, certified);
+        let mut is_loud = has_rivals;
+        if let Some(evidence) =
+            ground.evidence(at, None).filter(|e| !has_rivals && !e.unit_books.is_empty())
+        {
+            let case = Case::open(ground.rules.job, &evidence, &self.except, &BTreeSet::new());
+            is_loud = case.is_loud();
+            if !is_loud {
+                share.confirmed = case.confirmed().collect();
+                share.voters = case.voters().collect();
+                share.audited = case.audited();
+                verdict = case.close();
+            }
+        }
+        if is_loud {
+            self.loud.insert(at);
+        } else {
+            self.loud.remove(&at);
+        }
+        self.replace(at, verdict, share);
+    }
+
+    pub(super) fn verdict(&self, at: At) -> &BatchVerdict {
+        &self.verdicts[usize::from(at.0)][at.1 as usize]
+    }
+
+    /// The verdicts of all stages, batch by batch.
+    pub(super) fn verdicts(&self) -> &[Vec<BatchVerdict>] {
+        &self.verdicts
+    }
+
+    /// How many batches of a stage have no effective root.
+    pub(super) fn open(&self, stage: u16) -> u64 {
+        self.open[usize::from(stage)]
+    }
+
+    pub(super) fn loud(&self, stage: u16) -> impl Iterator<Item = At> + '_ {
+        self.loud.range((stage, 0)..=(stage, u32::MAX)).copied()
+    }
+
+    /// Sums over the ballots of a stage that are not in loud batches.
+    pub(super) fn quiet(&self, stage: u16) -> &Quiet {
+        &self.quiet[usize::from(stage)]
+    }
+
+    /// Identities with a joined vote in an independent stage.
+    pub(super) fn joined(&self) -> impl Iterator<Item = PeerId> + '_ {
+        self.joined.iter().filter(|(_, (batches, _))| *batches != 0).map(|(peer, _)| *peer)
+    }
+
+    /// How many units a peer has confirmed in batches without rivals.
+    pub(super) fn confirmed_units(&self, peer: PeerId) -> u64 {
+        self.joined.get(&peer).map_or(0, |(_, units)| *units)
+    }
+
+    /// Puts a verdict in place of another, and corrects the sums.
+    fn replace(&mut self, at: At, verdict: BatchVerdict, share: Share) {
+        let stage = usize::from(at.0);
+        let before = std::mem::replace(&mut self.verdicts[stage][at.1 as usize], verdict);
+        self.open[stage] += u64::from(self.verdict(at).effective.is_none());
+        self.open[stage] -= u64::from(before.effective.is_none());
+        let quiet = &mut self.quiet[stage];
+        for peer in &share.joined {
+            let entry = self.joined.entry(*peer).or_default();
+            *entry = (entry.0 + 1, entry.1 + share.units);
+        }
+        for peer in &share.confirmed {
+            *quiet.confirmed.entry(*peer).or_default() += 1;
+        }
+        for peer in &share.voters {
+            *quiet.audited.entry(*peer).or_default() += share.audited;
+        }
+        let Some(old) = self.shares.insert(at, share) else { return };
+        for peer in old.joined {
+            let entry = self.joined.entry(peer).or_default();
+            *entry = (entry.0 - 1, entry.1 - old.units);
+        }
+        for peer in old.confirmed {
+            *quiet.confirmed.entry(peer).or_default() -= 1;
+        }
+        for peer in old.voters {
+            *quiet.audited.entry(peer).or_default() -= old.audited;
+        }
+    }
+
+    /// The verdict on a batch with at most one certified root and no ballots.
+    fn simple(
+        &self,
+        rules: &Rules,
+        book: Option<&Book>,
+        certified: BTreeMap<Hash, BTreeSet<PeerId>>,
+    ) -> BatchVerdict {
+        let by = rules.submitter;
+        let own = book.filter(|_| !self.except.contains(&by)).and_then(|book| book.vote_of(by));
+        let standing = match (certified.into_iter().next(), own) {
+            (Some((root, voters)), _) => Standing::Quorum { root, voters },
+            (None, Some(cast)) => Standing::SelfExecuted { root: cast.root, by },
+            (None, None) => Standing::Open,
+        };
+        let effective = match &standing {
+            Standing::Quorum { root, .. } | Standing::SelfExecuted { root, .. } => Some(*root),
+            Standing::Open => None,
+        };
+        BatchVerdict { standing, effective, ..BatchVerdict::default() }
+    }
+}
+
+/// The batch that a slot is, or is a unit of.
+pub(super) fn at(plan: &Plan, slot: &Slot) -> At {
+    match slot.about {
+        About::Batch(batch) => (slot.stage, batch),
+        About::Unit(unit) => (slot.stage, plan.partition(slot.stage).batch_of(unit)),
+    }
+}
