@@ -185,6 +185,9 @@ impl World {
     /// What the receivers will read: the same value, or in some worlds whatever its bytes say.
     fn on_the_wire(&mut self, from: usize, message: Message) -> Option<Rc<Message>> {
         self.watch.mark("messages");
+        if let Some(record) = &mut self.record {
+            record.keep(&message);
+        }
         if !self.scenario.wire_bytes {
             return Some(Rc::new(message));
         }

@@ -3,6 +3,7 @@
 //! One seed gives everything and the same seed the same trace. First comes chaos; then the faults stop,
 //! and every job must finish. The promises in `promise` are looked after all the time.
 
+mod autopsy;
 mod carry;
 mod chance;
 mod contact;

@@ -96,6 +96,9 @@ fn replay_one(seed: u64, path: Option<PathBuf>, trace: bool) -> io::Result<bool>
             }
         });
         world.run();
+        for line in world.autopsy() {
+            writeln!(io::stderr(), "{line}")?;
+        }
     }
     let rehearsal = rehearse(seed, Some(&scenario), false);
     writeln!(io::stderr(), "{}", line(&rehearsal))?;

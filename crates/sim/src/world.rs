@@ -6,6 +6,7 @@ use std::rc::Rc;
 use engine::{Effect, Event, FetchId, PackId, ProbeId, Receipt, RecordId, RunId, Want};
 use protocol::{BlobId, BlobRef, Hash, JobId, Message, NetworkId, PeerId, hash};
 
+use crate::autopsy::Record;
 use crate::chance::Chance;
 use crate::faults;
 use crate::liar::Mask;
@@ -140,6 +141,8 @@ pub struct World {
     queue: BTreeMap<(u64, u64), Happening>,
     scheduled: u64,
     pub(crate) events: u64,
+    /// Kept for an autopsy.
+    pub(crate) record: Option<Record>,
     hasher: blake3::Hasher,
     trace: Option<Box<dyn FnMut(&str)>>,
 }
@@ -200,6 +203,7 @@ impl World {
             scheduled: 0,
             events: 0,
             hasher: blake3::Hasher::new(),
+            record: None,
             trace: None,
             scenario,
         };
@@ -213,6 +217,7 @@ impl World {
     /// Tells every event and effect to `line` from now on.
     pub fn tell_trace(&mut self, line: impl FnMut(&str) + 'static) {
         self.trace = Some(Box::new(line));
+        self.record = Some(Record::default());
     }
 
     /// Lets time pass until every job has finished, a promise is broken or the deadline is over.

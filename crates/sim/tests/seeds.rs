@@ -1,0 +1,86 @@
+//! Worlds that must keep every promise: two hundred drawn ones, and the named scenarios.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc;
+
+use sim::{Rehearsal, Scenario, rehearse};
+
+#[test]
+fn two_hundred_worlds_keep_every_promise() {
+    check_all((0..200).map(|seed| (seed, None)).collect());
+}
+
+#[test]
+fn every_named_scenario_keeps_every_promise() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios");
+    let mut scenarios = Vec::new();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        scenarios.push(Scenario::parse(&text).unwrap());
+    }
+    assert!(9 <= scenarios.len(), "the folder {folder} is nearly empty");
+    let seeds = |scenario: &Scenario| {
+        let scenario = scenario.clone();
+        (0..3).map(move |seed| (seed, Some(scenario.clone())))
+    };
+    check_all(scenarios.iter().flat_map(seeds).collect());
+}
+
+#[test]
+fn a_seed_gives_the_same_trace_twice_and_another_seed_another_one() {
+    let traces: Vec<_> = [3, 3, 4].map(|seed| rehearse(seed, None, false).trace).into();
+    assert_eq!(traces[0], traces[1]);
+    assert_ne!(traces[0], traces[2]);
+}
+
+#[test]
+fn a_submitter_that_may_leave_is_not_needed_any_more() {
+    let seen = marks("the-submitter-leaves");
+    assert_eq!(seen.get("departures"), Some(&1), "{seen:?}");
+}
+
+#[test]
+fn a_contest_is_fought_with_leaves_and_ballots() {
+    let seen = marks("a-liar-among-five");
+    assert!(seen.contains_key("leaves") && seen.contains_key("ballots"), "{seen:?}");
+}
+
+#[test]
+fn a_crash_of_everybody_loses_writes_and_no_work() {
+    let seen = marks("everybody-crashes");
+    assert!(seen.contains_key("crashes that lost writes"), "{seen:?}");
+}
+
+/// What came to pass in three worlds of a named scenario.
+fn marks(name: &str) -> BTreeMap<&'static str, u64> {
+    let path = format!("{}/scenarios/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+    let scenario = Scenario::parse(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let rehearsal = rehearse(1, Some(&scenario), false);
+    assert_eq!(rehearsal.violation.as_ref().map(ToString::to_string), None);
+    rehearsal.marks
+}
+
+/// Rehearses all worlds on two threads and tells every one that broke a promise.
+fn check_all(worlds: Vec<(u64, Option<Scenario>)>) {
+    let (sender, done) = mpsc::channel();
+    let broken: Vec<String> = std::thread::scope(|scope| {
+        for half in 0..2 {
+            let (sender, worlds) = (sender.clone(), &worlds);
+            scope.spawn(move || {
+                for (seed, scenario) in worlds.iter().skip(half).step_by(2) {
+                    let rehearsal = rehearse(*seed, scenario.as_ref(), false);
+                    sender.send(tell(&rehearsal)).unwrap();
+                }
+            });
+        }
+        drop(sender);
+        done.into_iter().flatten().collect()
+    });
+    assert!(broken.is_empty(), "{} worlds:\n{}", broken.len(), broken.join("\n"));
+}
+
+fn tell(rehearsal: &Rehearsal) -> Option<String> {
+    let violation = rehearsal.violation.as_ref()?;
+    let (seed, name) = (rehearsal.seed, &rehearsal.scenario.name);
+    Some(format!("{name} with seed {seed} (sim replay {seed} --trace): {violation}"))
+}
