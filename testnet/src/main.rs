@@ -1,1 +1,7 @@
-fn main() {}
+//! The program `testnet`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    testnet::main()
+}

@@ -1,0 +1,14 @@
+//! Figures: one command each, a small table for people and a line of JSON for programs.
+
+mod blob;
+mod dispatch;
+mod disk;
+mod figure;
+mod ground;
+mod idle;
+mod latency;
+mod meter;
+mod peers;
+mod wire;
+
+pub(crate) use figure::{Figure, run};

@@ -1,0 +1,102 @@
+//! Which figure is which.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use super::{blob, dispatch, idle, latency, wire};
+use crate::interrupt;
+
+/// What can be measured.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Figure {
+    /// Trivial units per second, each executed by two nodes and verified
+    Dispatch(DispatchArgs),
+    /// From submitting one trivial unit to its verified result
+    Latency(LatencyArgs),
+    /// A large blob from one node's store to another's
+    Blob(BlobArgs),
+    /// Memory and CPU of nodes that have nothing to do
+    Idle(IdleArgs),
+    /// Bytes that nodes send each other for one verified unit
+    Wire(WireArgs),
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Ground {
+    /// Where data folders lie
+    #[arg(long, env = "TESTNET_BELOW", default_value_os_t = std::env::temp_dir())]
+    pub(crate) below: PathBuf,
+    /// What nodes log
+    #[arg(long, env = "TESTNET_LOG", default_value = "warn")]
+    pub(crate) log: String,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct DispatchArgs {
+    #[arg(long, env = "TESTNET_UNITS", default_value_t = 20_000)]
+    pub(crate) units: u64,
+    /// Runs, of which the median is told
+    #[arg(long, env = "TESTNET_RUNS", default_value_t = 5)]
+    pub(crate) runs: usize,
+    /// A Python environment with Ray and Dask, to be measured in between
+    #[arg(long, env = "TESTNET_PEERS", value_name = "VENV", requires = "programs")]
+    pub(crate) peers: Option<PathBuf>,
+    /// The folder of sys_ray.py and sys_dask.py
+    #[arg(long, env = "TESTNET_PROGRAMS", value_name = "DIR")]
+    pub(crate) programs: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) ground: Ground,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct LatencyArgs {
+    #[arg(long, env = "TESTNET_UNITS", default_value_t = 200)]
+    pub(crate) units: u64,
+    /// The same in memory
+    #[arg(long, env = "TESTNET_MEMORY", default_value = "/dev/shm")]
+    pub(crate) memory: PathBuf,
+    #[command(flatten)]
+    pub(crate) ground: Ground,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct BlobArgs {
+    #[arg(long, env = "TESTNET_SIZE", default_value = "1GiB", value_parser = client::parse_bytes)]
+    pub(crate) size: u64,
+    #[arg(long, env = "TESTNET_RUNS", default_value_t = 3)]
+    pub(crate) runs: usize,
+    #[command(flatten)]
+    pub(crate) ground: Ground,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct IdleArgs {
+    #[arg(long, env = "TESTNET_NODES", default_value_t = 3)]
+    pub(crate) nodes: usize,
+    #[arg(long, env = "TESTNET_SECONDS", default_value_t = 20)]
+    pub(crate) seconds: u64,
+    #[command(flatten)]
+    pub(crate) ground: Ground,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct WireArgs {
+    #[arg(long, env = "TESTNET_UNITS", default_value_t = 20_000)]
+    pub(crate) units: u64,
+    #[command(flatten)]
+    pub(crate) ground: Ground,
+}
+
+pub(crate) fn run(figure: &Figure) -> anyhow::Result<ExitCode> {
+    interrupt::listen()?;
+    match figure {
+        Figure::Dispatch(args) => dispatch::run(args)?,
+        Figure::Latency(args) => latency::run(args)?,
+        Figure::Blob(args) => blob::run(args)?,
+        Figure::Idle(args) => idle::run(args)?,
+        Figure::Wire(args) => wire::run(args)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,156 @@
+//! Jobs as a researcher's program hands them in, follows them and fetches them.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail, ensure};
+use client::api::{Blob, JobStatus, UnitResult};
+use client::{Client, JobFile, Prepared, prepare};
+use protocol::{BlobId, JobId};
+
+use crate::Deadline;
+
+/// The largest output that is read into memory here.
+const OUTPUT_BYTES_MAX: u64 = 64 << 20;
+/// Results of one page.
+const PAGE: u64 = 4096;
+
+/// Which output of a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileOf<'a> {
+    Stdout,
+    /// Below `/out`.
+    Path(&'a str),
+}
+
+/// The folder of the examples that belong to this program's source.
+pub(crate) fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples")
+}
+
+/// One of the examples, ready to be handed in.
+///
+/// # Errors
+/// If the repository is not where this program was built.
+pub fn example(name: &str) -> anyhow::Result<Prepared> {
+    let file = JobFile::load(&examples().join(name).join("job.toml"));
+    let file = file.with_context(|| format!("the example `{name}`"))?;
+    prepare(file).with_context(|| format!("the example `{name}`"))
+}
+
+/// Gives a node every blob of a job, and the job.
+///
+/// # Errors
+/// What the node says against it.
+pub fn hand_over(client: &Client, job: &Prepared) -> anyhow::Result<JobId> {
+    for source in &job.blobs {
+        client.put(source)?;
+    }
+    Ok(client.submit(&job.draft)?)
+}
+
+/// Reads a job's states as its node reports them until `seen` is content with one.
+///
+/// # Errors
+/// If the job ends otherwise than verified before that, or the deadline is over.
+pub fn until(
+    client: &Client,
+    job: JobId,
+    deadline: Deadline,
+    what: &str,
+    mut seen: impl FnMut(&JobStatus) -> bool,
+) -> anyhow::Result<JobStatus> {
+    let news = follow(client, job);
+    loop {
+        let status = match news.recv_timeout(deadline.left().min(Duration::from_millis(100))) {
+            Ok(status) => status.with_context(|| what.to_owned())?,
+            Err(RecvTimeoutError::Timeout) => {
+                deadline.check(what)?;
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => bail!("the node went silent before {what}"),
+        };
+        if seen(&status) {
+            return Ok(status);
+        }
+        ensure!(may_still_be_verified(&status), "{:?} came before {what}", status.state);
+    }
+}
+
+/// A job's states as its node reports them, until it goes silent.
+pub(crate) fn follow(
+    client: &Client,
+    job: JobId,
+) -> mpsc::Receiver<Result<JobStatus, client::ClientError>> {
+    let (sender, news) = mpsc::channel();
+    let client = client.clone();
+    std::thread::spawn(move || {
+        let events = match client.events(job) {
+            Ok(events) => events,
+            Err(error) => return drop(sender.send(Err(error))),
+        };
+        for status in events {
+            if sender.send(status).is_err() {
+                return;
+            }
+        }
+    });
+    news
+}
+
+/// All outcomes of the final stages.
+///
+/// # Errors
+/// What the node says against it.
+pub fn fetch(client: &Client, job: JobId) -> anyhow::Result<Vec<UnitResult>> {
+    let mut units: Vec<UnitResult> = Vec::new();
+    loop {
+        let page = client.results(job, units.len() as u64, PAGE)?;
+        let empty = page.units.is_empty();
+        units.extend(page.units);
+        if empty || page.total <= units.len() as u64 {
+            return Ok(units);
+        }
+    }
+}
+
+/// An output of a unit, checked against its name.
+///
+/// # Errors
+/// If the unit did not leave it, or the node has other bytes.
+pub fn output(client: &Client, unit: &UnitResult, file: FileOf<'_>) -> anyhow::Result<Vec<u8>> {
+    let found = match file {
+        FileOf::Stdout => unit.stdout,
+        FileOf::Path(path) => unit.files.iter().find(|f| f.path == path).map(|f| f.blob),
+    };
+    let Blob { id, size } =
+        found.ok_or_else(|| anyhow!("unit {} of `{}` left no {file:?}", unit.index, unit.stage))?;
+    let mut bytes = Vec::new();
+    client.blob(id)?.take(size.min(OUTPUT_BYTES_MAX) + 1).read_to_end(&mut bytes)?;
+    ensure!(BlobId::of(&bytes) == id, "{file:?} of `{}` has other bytes than {id}", unit.stage);
+    Ok(bytes)
+}
+
+/// Units with an outcome, and units altogether.
+pub(crate) fn done(status: &JobStatus) -> (u64, u64) {
+    let sum = |of: fn(&client::api::StageStatus) -> u64| status.stages.iter().map(of).sum();
+    (sum(client::api::StageStatus::done), sum(|stage| stage.units))
+}
+
+fn may_still_be_verified(status: &JobStatus) -> bool {
+    use client::api::JobState;
+    match &status.state {
+        JobState::Seeking
+        | JobState::Fetching
+        | JobState::Running
+        | JobState::SelfExecuted
+        | JobState::Stuck { .. }
+        | JobState::Verified => true,
+        JobState::Failed { .. }
+        | JobState::Broken { .. }
+        | JobState::Cancelled
+        | JobState::Expired => false,
+    }
+}
