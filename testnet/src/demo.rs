@@ -12,25 +12,25 @@ use sim::LiarKind;
 
 use crate::entry::DemoArgs;
 use crate::progress::{Progress, word};
-use crate::work::{self, FileOf, example, fetch, follow, hand_over, output};
+use crate::work::{
+    self, FileOf, KNOWN, Known, example, fetch, follow, hand_over, known_file, output,
+};
 use crate::{Deadline, Fleet, Recipe, interrupt, table};
 
 /// On two cores it takes a quarter of this.
 const WITHIN: Duration = Duration::from_secs(150);
 const NODES: usize = 5;
-/// The example, and the file that it leaves.
-const JOBS: [(&str, &str); 3] =
-    [("fractal", "fractal.png"), ("options", "prices.csv"), ("kmers", "kmers.tsv")];
 
 /// A job of the demonstration.
 #[derive(Debug)]
 struct Shown {
-    name: &'static str,
-    file: &'static str,
+    known: Known,
     /// The node that submits it.
     by: usize,
     job: JobId,
     took: Duration,
+    /// Units that were in dispute at one time.
+    disputed: u64,
     last: JobStatus,
 }
 
@@ -58,18 +58,19 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
 fn play(fleet: &mut Fleet, args: &DemoArgs, deadline: Deadline) -> anyhow::Result<Vec<Told>> {
     fleet.formed(deadline)?;
     let mut jobs = Vec::new();
-    for (by, (name, file)) in JOBS.into_iter().enumerate() {
+    for (by, known) in KNOWN.into_iter().enumerate() {
         let client = fleet.member(by).client()?;
-        let job = hand_over(client, &example(name)?)?;
+        let job = hand_over(client, &example(known.example)?)?;
         let last = client.job(&job.to_string())?;
-        jobs.push(Shown { name, file, by, job, took: Duration::ZERO, last });
+        jobs.push(Shown { known, by, job, took: Duration::ZERO, disputed: 0, last });
     }
     watch(fleet, &mut jobs, deadline)?;
     std::fs::create_dir_all(&args.to).with_context(|| args.to.display().to_string())?;
     for shown in &mut jobs {
         // The verdict may have gone on meanwhile.
         shown.last = fleet.member(shown.by).client()?.job(&shown.job.to_string())?;
-        keep(fleet, shown, &args.to).with_context(|| format!("the results of {}", shown.name))?;
+        let name = shown.known.example;
+        keep(fleet, shown, &args.to).with_context(|| format!("the results of {name}"))?;
     }
     check(fleet, &jobs)?;
     jobs.iter().map(|shown| told(fleet, shown)).collect()
@@ -77,7 +78,7 @@ fn play(fleet: &mut Fleet, args: &DemoArgs, deadline: Deadline) -> anyhow::Resul
 
 fn watch(fleet: &mut Fleet, jobs: &mut [Shown], deadline: Deadline) -> anyhow::Result<()> {
     let started = Instant::now();
-    let mut progress = Progress::new(&JOBS.map(|(name, _)| name));
+    let mut progress = Progress::new(&KNOWN.map(|known| known.example));
     let mut news = Vec::new();
     for shown in &*jobs {
         news.push(Some(follow(fleet.member(shown.by).client()?, shown.job)));
@@ -92,6 +93,8 @@ fn watch(fleet: &mut Fleet, jobs: &mut [Shown], deadline: Deadline) -> anyhow::R
                 Ok(status) => {
                     let status = status?;
                     progress.show(at, &status);
+                    // Whoever is convicted takes its disputes along.
+                    jobs[at].disputed = jobs[at].disputed.max(status.disputed);
                     match &status.state {
                         JobState::Verified => {
                             jobs[at].took = started.elapsed();
@@ -106,13 +109,13 @@ fn watch(fleet: &mut Fleet, jobs: &mut [Shown], deadline: Deadline) -> anyhow::R
                         | JobState::Broken { .. }
                         | JobState::Cancelled
                         | JobState::Expired => {
-                            bail!("{}: {}", jobs[at].name, word(&status.state))
+                            bail!("{}: {}", jobs[at].known.example, word(&status.state))
                         }
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
-                    bail!("node {} says nothing more of {}", jobs[at].by, jobs[at].name)
+                    bail!("node {} says nothing more of {}", jobs[at].by, jobs[at].known.example)
                 }
             }
         }
@@ -123,19 +126,11 @@ fn watch(fleet: &mut Fleet, jobs: &mut [Shown], deadline: Deadline) -> anyhow::R
 /// Writes the file and the stdout of a job's last stage.
 fn keep(fleet: &Fleet, shown: &Shown, to: &Path) -> anyhow::Result<()> {
     let client = fleet.member(shown.by).client()?;
-    let units = fetch(client, shown.job)?;
-    let [unit] = units.as_slice() else { bail!("{} results instead of one", units.len()) };
-    ensure!(unit.verified, "they are not verified");
-    ensure!(unit.ending.is_success(), "the last stage ended with {}", unit.ending);
-    let file = output(client, unit, FileOf::Path(shown.file))?;
-    // The picture that comes with the example was made without dugnad.
-    let known = work::examples().join(shown.name).join(shown.file);
-    if let Ok(known) = std::fs::read(&known) {
-        ensure!(file == known, "{} differs from the one in the repository", shown.file);
-    }
-    std::fs::write(to.join(shown.file), file)?;
-    let stdout = output(client, unit, FileOf::Stdout)?;
-    std::fs::write(to.join(format!("{}.txt", shown.name)), stdout)?;
+    let file = known_file(client, shown.job, shown.known)?;
+    std::fs::write(to.join(shown.known.file), file)?;
+    let unit = fetch(client, shown.job)?.pop().context("no result")?;
+    let stdout = output(client, &unit, FileOf::Stdout)?;
+    std::fs::write(to.join(format!("{}.txt", shown.known.example)), stdout)?;
     Ok(())
 }
 
@@ -144,11 +139,11 @@ fn check(fleet: &Fleet, jobs: &[Shown]) -> anyhow::Result<()> {
     let liar = fleet.member(NODES - 1).peer()?;
     let mut caught = false;
     for shown in jobs {
-        ensure!(shown.last.state == JobState::Verified, "{} is not verified any more", shown.name);
+        ensure!(shown.last.state == JobState::Verified, "{} is not verified any more", shown.known.example);
         let convicted = shown.last.convicted.iter().map(|convicted| convicted.peer);
         let named = convicted.chain(shown.last.outvoted.iter().map(|outvoted| outvoted.peer));
         for peer in named {
-            ensure!(peer == liar, "{} accuses an honest node: {peer}", shown.name);
+            ensure!(peer == liar, "{} accuses an honest node: {peer}", shown.known.example);
             caught = true;
         }
     }
@@ -176,23 +171,23 @@ fn told(fleet: &Fleet, shown: &Shown) -> anyhow::Result<Told> {
     for convicted in &status.convicted {
         caught.push(name(convicted.peer));
         let (who, why) = (name(convicted.peer), &convicted.why);
-        accusations.push(format!("{}: {who} is convicted: it {why}", shown.name));
+        accusations.push(format!("{}: {who} is convicted: it {why}", shown.known.example));
     }
     for outvoted in &status.outvoted {
         let who = name(outvoted.peer);
         let what = format!("alone against the verified outcomes of {} units", outvoted.units);
-        accusations.push(format!("{}: {who} stood {what}", shown.name));
+        accusations.push(format!("{}: {who} stood {what}", shown.known.example));
         if !caught.contains(&who) {
             caught.push(who);
         }
     }
     let caught = if caught.is_empty() { "-".to_owned() } else { caught.join(", ") };
     let row = vec![
-        shown.name.to_owned(),
+        shown.known.example.to_owned(),
         work::done(status).1.to_string(),
         status.executions.to_string(),
         verified.to_string(),
-        status.disputed.to_string(),
+        shown.disputed.max(status.disputed).to_string(),
         caught,
         format!("{:.1} s", shown.took.as_secs_f64()),
     ];
@@ -207,7 +202,7 @@ fn print(told: &[Told], to: &Path) -> anyhow::Result<()> {
     for accusation in told.iter().flat_map(|told| &told.accusations) {
         table::talk(accusation);
     }
-    let files = JOBS.map(|(_, file)| file).join(", ");
+    let files = KNOWN.map(|known| known.file).join(", ");
     table::talk(format!("{files} and what each job printed are in {}", to.display()));
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Jobs as a researcher's program hands them in, follows them and fetches them.
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
@@ -17,17 +17,40 @@ const OUTPUT_BYTES_MAX: u64 = 64 << 20;
 /// Results of one page.
 const PAGE: u64 = 4096;
 
+/// An example, the file that it leaves, and that file's name by content as it was computed natively;
+/// each example's page says how to do that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    pub example: &'static str,
+    pub file: &'static str,
+    pub id: &'static str,
+}
+
+/// The examples with results to look at.
+pub const KNOWN: [Known; 3] = [
+    Known {
+        example: "fractal",
+        file: "fractal.png",
+        id: "bafkr4ih4kcx44v2bebuy3ufcvj7rpudtoh4zpr4nhsgh5fgslcfjcgamrq",
+    },
+    Known {
+        example: "options",
+        file: "prices.csv",
+        id: "bafkr4id3kgonskv7nguchzvpohdp57uuim75i5e2ng6w7tykkaatvnvecy",
+    },
+    Known {
+        example: "kmers",
+        file: "kmers.tsv",
+        id: "bafkr4ihqaqpbqvocky7bnh25qz6p5iikzqmfove25ay22vqhegm6pmeqg4",
+    },
+];
+
 /// Which output of a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FileOf<'a> {
+pub(crate) enum FileOf<'a> {
     Stdout,
     /// Below `/out`.
     Path(&'a str),
-}
-
-/// The folder of the examples that belong to this program's source.
-pub(crate) fn examples() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples")
 }
 
 /// One of the examples, ready to be handed in.
@@ -35,7 +58,8 @@ pub(crate) fn examples() -> PathBuf {
 /// # Errors
 /// If the repository is not where this program was built.
 pub fn example(name: &str) -> anyhow::Result<Prepared> {
-    let file = JobFile::load(&examples().join(name).join("job.toml"));
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let file = JobFile::load(&examples.join(name).join("job.toml"));
     let file = file.with_context(|| format!("the example `{name}`"))?;
     prepare(file).with_context(|| format!("the example `{name}`"))
 }
@@ -104,7 +128,7 @@ pub(crate) fn follow(
 ///
 /// # Errors
 /// What the node says against it.
-pub fn fetch(client: &Client, job: JobId) -> anyhow::Result<Vec<UnitResult>> {
+pub(crate) fn fetch(client: &Client, job: JobId) -> anyhow::Result<Vec<UnitResult>> {
     let mut units: Vec<UnitResult> = Vec::new();
     loop {
         let page = client.results(job, units.len() as u64, PAGE)?;
@@ -120,7 +144,11 @@ pub fn fetch(client: &Client, job: JobId) -> anyhow::Result<Vec<UnitResult>> {
 ///
 /// # Errors
 /// If the unit did not leave it, or the node has other bytes.
-pub fn output(client: &Client, unit: &UnitResult, file: FileOf<'_>) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn output(
+    client: &Client,
+    unit: &UnitResult,
+    file: FileOf<'_>,
+) -> anyhow::Result<Vec<u8>> {
     let found = match file {
         FileOf::Stdout => unit.stdout,
         FileOf::Path(path) => unit.files.iter().find(|f| f.path == path).map(|f| f.blob),
@@ -130,6 +158,21 @@ pub fn output(client: &Client, unit: &UnitResult, file: FileOf<'_>) -> anyhow::R
     let mut bytes = Vec::new();
     client.blob(id)?.take(size.min(OUTPUT_BYTES_MAX) + 1).read_to_end(&mut bytes)?;
     ensure!(BlobId::of(&bytes) == id, "{file:?} of `{}` has other bytes than {id}", unit.stage);
+    Ok(bytes)
+}
+
+/// The file of an example whose verified results are here.
+///
+/// # Errors
+/// If they are not verified, or not what a native run gives.
+pub fn known_file(client: &Client, job: JobId, known: Known) -> anyhow::Result<Vec<u8>> {
+    let units = fetch(client, job)?;
+    let [unit] = units.as_slice() else { bail!("{} results instead of one", units.len()) };
+    ensure!(unit.verified, "the result is not verified");
+    ensure!(unit.ending.is_success(), "the last stage ended with {}", unit.ending);
+    let bytes = output(client, unit, FileOf::Path(known.file))?;
+    let id = BlobId::of(&bytes).to_string();
+    ensure!(id == known.id, "{} is {id} and should be {}", known.file, known.id);
     Ok(bytes)
 }
 

@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
 use client::Client;
 use client::api::{JobState, JobStatus};
 use protocol::JobId;
-use testnet::{Deadline, FileOf, Fleet, Recipe, fetch, output, until};
+use testnet::{Deadline, Fleet, KNOWN, Recipe, known_file, until};
 
 const WITHIN: Duration = Duration::from_secs(120);
 
@@ -53,20 +52,14 @@ pub(crate) fn accepted(status: &JobStatus) -> u64 {
     status.stages.first().map_or(0, |stage| stage.accepted)
 }
 
-/// Waits for the job's verified end on this node, and compares its picture with the known one.
+/// Waits for the job's verified end on this node, and compares its picture with the native one.
 pub(crate) fn expect_picture(
     client: &Client,
     job: JobId,
     deadline: Deadline,
 ) -> anyhow::Result<()> {
     until(client, job, deadline, "the picture was verified", verified)?;
-    let units = fetch(client, job)?;
-    ensure!(units.len() == 1 && units[0].verified, "{units:?}");
-    let picture = output(client, &units[0], FileOf::Path("fractal.png"))?;
-    let known = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/fractal/fractal.png");
-    let known = std::fs::read(&known).with_context(|| known.display().to_string())?;
-    ensure!(picture == known, "the picture is another one");
-    Ok(())
+    known_file(client, job, KNOWN[0]).map(drop)
 }
 
 fn program() -> PathBuf {
