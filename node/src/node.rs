@@ -1,6 +1,7 @@
 //! A node and its handle: what the program's doors and other Rust programs use.
 
 mod handle;
+mod metrics;
 mod reading;
 mod results;
 mod start;

@@ -16,8 +16,9 @@ use tracing::{info, warn};
 use crate::config::Config;
 use crate::identity::Home;
 use crate::node::reading::{self, BlobError, Inside};
+use crate::node::results::Listed;
 use crate::node::view::PeerView;
-use crate::shell::{Ask, Shared, line, read_log, remember};
+use crate::shell::{Ask, Shared, read_log, remember};
 
 /// What each part of the end may take; together less than five seconds.
 const END_WITHIN: Duration = Duration::from_secs(1);
@@ -34,6 +35,7 @@ pub(crate) struct Inner {
     pub(crate) asks: mpsc::Sender<Ask>,
     pub(crate) changes: broadcast::Sender<JobId>,
     pub(crate) inside: Inside,
+    pub(crate) listed: Listed,
     pub(crate) journal: std::sync::Mutex<Option<JoinHandle<()>>>,
     /// The data folder is ours as long as this is here.
     pub(crate) _home: Home,
@@ -186,25 +188,6 @@ impl Node {
         let _ = self.tell(Event::Work { on }).await;
     }
 
-    /// Everything that is counted, in Prometheus' text format.
-    pub fn metrics(&self) -> String {
-        let mut text = String::new();
-        let shared = self.shared();
-        shared.counters.write(&mut text);
-        let gauge = |text: &mut String, name, about, value| line(text, name, "gauge", about, value);
-        let usage = shared.store.usage();
-        gauge(&mut text, "dugnad_store_quota_bytes", "What blobs may take.", usage.quota);
-        gauge(&mut text, "dugnad_store_used_bytes", "What blobs take.", usage.used);
-        gauge(&mut text, "dugnad_store_pinned_bytes", "What pinned blobs take.", usage.pinned);
-        gauge(&mut text, "dugnad_store_blobs", "Blobs.", usage.blobs);
-        let peers = shared.net.peers().len() as u64;
-        gauge(&mut text, "dugnad_peers", "Connected peers.", peers);
-        for (name, about, value) in net_stats(&shared.net.stats()) {
-            line(&mut text, name, "counter", about, value);
-        }
-        text
-    }
-
     /// Waits until the node has stopped, be it by [`Node::shutdown`] or because it cannot go on.
     pub async fn stopped(&self) {
         self.shared().stop.cancelled().await;
@@ -245,6 +228,10 @@ impl Node {
         &self.inner.inside
     }
 
+    pub(crate) fn listed(&self) -> &Listed {
+        &self.inner.listed
+    }
+
     /// Asks the engine's task.
     pub(crate) async fn ask<T>(
         &self,
@@ -279,19 +266,4 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.shared.stop.cancel();
     }
-}
-
-fn net_stats(stats: &net::Stats) -> [(&'static str, &'static str, u64); 10] {
-    [
-        ("dugnad_net_gossip_sent_bytes_total", "Gossip published.", stats.gossip_sent_bytes),
-        ("dugnad_net_gossip_received_bytes_total", "Gossip received.", stats.gossip_received_bytes),
-        ("dugnad_net_gossip_ignored_total", "Gossip not looked at.", stats.gossip_ignored),
-        ("dugnad_net_talk_sent_bytes_total", "Messages sent directly.", stats.talk_sent_bytes),
-        ("dugnad_net_talk_received_bytes_total", "Messages received.", stats.talk_received_bytes),
-        ("dugnad_net_blob_sent_bytes_total", "Blobs served.", stats.blob_sent_bytes),
-        ("dugnad_net_blob_received_bytes_total", "Blobs received.", stats.blob_received_bytes),
-        ("dugnad_net_faults_total", "Misdeeds of peers.", stats.faults),
-        ("dugnad_net_bans_total", "Peers sent away.", stats.bans),
-        ("dugnad_net_foreign_total", "Peers of other networks.", stats.foreign),
-    ]
 }

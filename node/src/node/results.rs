@@ -1,6 +1,6 @@
 //! Results: the packs of the final stages are fetched, checked against their roots and listed.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use engine::{BatchResult, FetchLoss, JobState, JobView, PackWant};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -12,6 +12,8 @@ use crate::shell::{Ask, Courier, Found, Shared, checked_pack};
 
 /// Batches whose packs are on their way at the same time.
 const BATCHES_AT_ONCE: usize = 4;
+/// Results that are remembered; about 300 bytes each.
+const LISTED_MAX: usize = 1 << 18;
 
 /// The outcome of one unit of a final stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +56,26 @@ pub enum ResultsError {
     Stopped,
 }
 
+/// The results that were listed last: who reads them page by page asks many times.
+#[derive(Debug, Default)]
+pub(crate) struct Listed {
+    last: Mutex<Option<(JobId, Vec<BatchResult>, Vec<ResultUnit>)>>,
+}
+
+impl Listed {
+    /// The same results, if nothing has changed since.
+    fn get(&self, job: JobId, batches: &[BatchResult]) -> Option<Vec<ResultUnit>> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let (of, from, units) = last.as_ref()?;
+        (*of == job && from == batches).then(|| units.clone())
+    }
+
+    fn set(&self, job: JobId, batches: Vec<BatchResult>, units: &[ResultUnit]) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = (units.len() <= LISTED_MAX).then(|| (job, batches, units.to_vec()));
+    }
+}
+
 impl Node {
     /// The outcomes of the stages that no other stage reads, in order, all of their bytes in the
     /// store or readable by [`Node::read_blob`].
@@ -70,12 +92,17 @@ impl Node {
             }
         };
         let Found { view, batches } = found;
+        if let Some(units) = self.listed().get(job, &batches) {
+            return Ok(units);
+        }
         let view = Arc::new(view);
         let list = |batch| self.clone().batch(job, Arc::clone(&view), batch);
-        let coming: Vec<_> = batches.into_iter().map(list).collect();
-        let batches: Vec<Vec<ResultUnit>> =
+        let coming: Vec<_> = batches.iter().cloned().map(list).collect();
+        let listed: Vec<Vec<ResultUnit>> =
             stream::iter(coming).buffered(BATCHES_AT_ONCE).try_collect().await?;
-        Ok(batches.into_iter().flatten().collect())
+        let units: Vec<ResultUnit> = listed.into_iter().flatten().collect();
+        self.listed().set(job, batches, &units);
+        Ok(units)
     }
 
     async fn batch(

@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::identity::{Home, HomeError, Identity};
 use crate::node::handle::{Inner, Node};
 use crate::node::reading::Inside;
+use crate::node::results::Listed;
 use crate::shell::{
     CHANGES_BEHIND_MAX, Changes, Dispatch, Inbox, Journal, Serve, Shared, forget_no_peers, hear,
     remembered, resumed,
@@ -115,8 +116,9 @@ async fn start(config: Config, tamper: Option<Box<dyn Tamper>>) -> Result<Node, 
     shared.spawn(hear(Arc::clone(&shared), heard).instrument(span));
     shared.spawn(forget_no_peers(Arc::clone(&shared)));
     info!(me = %shared.me, network = config.network, "node started");
-    let (inside, journal) = (Inside::default(), Mutex::new(Some(thread)));
-    Ok(Node::new(Inner { shared, config, asks, changes, inside, journal, _home: home }))
+    let (inside, listed) = (Inside::default(), Listed::default());
+    let journal = Mutex::new(Some(thread));
+    Ok(Node::new(Inner { shared, config, asks, changes, inside, listed, journal, _home: home }))
 }
 
 /// What the disk gives.

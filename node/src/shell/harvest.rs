@@ -1,9 +1,10 @@
 //! Keeping: what executed units left goes to memory, journal and store.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 
 use protocol::limits::{INLINE_BYTES_MAX, STDERR_BYTES_MAX};
-use protocol::{BlobRef, Execution, Exit, JobId, Loss, Outcome};
+use protocol::{BlobRef, Execution, Exit, JobId, Loss, Outcome, Tree};
 use sandbox::{Output, OutputBytes, Ran};
 use store::{BATCH_BYTES_MAX, Batch, Pin, Store, StoreError};
 use tracing::warn;
@@ -61,8 +62,7 @@ impl Basket<'_> {
     fn add(&mut self, place: kept::Place, ran: Ran) -> Result<(), Loss> {
         let Ran { execution, outputs, mut stderr } = ran;
         let inside = inside(&execution.outcome);
-        // An output may be stdout and a file at once; with files about, nothing is left out.
-        let only_inside = outputs.iter().all(|output| inside.contains(&output.blob));
+        let files = files(&execution.outcome, &outputs)?;
         let mut small = Vec::new();
         for output in outputs {
             if !inside.contains(&output.blob) {
@@ -71,7 +71,8 @@ impl Basket<'_> {
             }
             let bytes = output.read().map_err(|_| Loss::WorkerCrash)?;
             check(output.blob, BlobRef::of(&bytes))?;
-            if !only_inside {
+            // What is on stdout may be in a file as well, and files are read on their own.
+            if files.contains(&output.blob) {
                 self.blob(bytes.clone())?;
             }
             small.push(bytes);
@@ -134,6 +135,18 @@ fn inside(outcome: &Outcome) -> Vec<BlobRef> {
         Outcome::Trap(_) | Outcome::OutOfFuel | Outcome::OutputTooLarge => None,
     };
     exit.into_iter().flatten().filter(|blob| blob.size <= INLINE_BYTES_MAX).collect()
+}
+
+/// The files under `/out`, which a pack does not take along. All that the outcome names must be there.
+fn files(outcome: &Outcome, outputs: &[Output]) -> Result<BTreeSet<BlobRef>, Loss> {
+    let Outcome::Exit(Exit { stdout, out, .. }) = outcome else { return Ok(BTreeSet::new()) };
+    let listed = outputs.iter().find(|output| output.blob == *out).ok_or(Loss::WorkerCrash)?;
+    let bytes = listed.read().map_err(|_| Loss::WorkerCrash)?;
+    let tree = Tree::from_bytes(&bytes).map_err(|_| Loss::WorkerCrash)?;
+    let files: BTreeSet<BlobRef> = tree.entries().iter().map(|entry| entry.blob).collect();
+    let here: BTreeSet<BlobRef> = outputs.iter().map(|output| output.blob).collect();
+    let whole = here.contains(stdout) && files.is_subset(&here);
+    if whole { Ok(files) } else { Err(Loss::WorkerCrash) }
 }
 
 /// A worker names its outputs itself, and a guest may have taken it over.

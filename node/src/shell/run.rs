@@ -9,7 +9,7 @@ use protocol::{BlobRef, Execution, Gathered, JobId, Loss, Plan};
 use sandbox::{OutputBytes, Ran, Run, RunRequest};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug, debug_span};
+use tracing::{Instrument, debug, debug_span, warn};
 
 use crate::shell::Shared;
 use crate::shell::harvest::{Harvest, keep};
@@ -163,6 +163,14 @@ impl Report {
                     debug!(unit, ?loss, "a unit gave no outcome");
                 }
             }
+        }
+        let refused = units.iter().find_map(|(_, result)| match result {
+            Err(Loss::Refused(why)) => Some(why),
+            Ok(_) | Err(_) => None,
+        });
+        if let Some(why) = refused {
+            let (job, stage) = (self.order.job, self.order.stage);
+            warn!(%job, stage, why, "this machine cannot run some units");
         }
     }
 }
