@@ -163,7 +163,7 @@ impl Active {
     fn vote_by_units(&mut self, core: &mut Core) {
         let may = core.config.works || self.submitted;
         let faulty = self.ledger.last_verdict().is_faulty(core.me);
-        if !may || faulty || self.live_workers(core).is_empty() {
+        if !may || faulty || self.partners(core) == 0 {
             return;
         }
         for (slot, batch) in self.given_up_batches(core) {
@@ -228,7 +228,7 @@ impl Active {
 
     /// Abstentions that make a unit poison: three, or all workers there are.
     fn poison(&self, core: &Core) -> usize {
-        let workers = self.live_workers(core).len() + usize::from(core.me != self.submitter());
+        let workers = self.partners(core) + usize::from(core.me != self.submitter());
         workers.clamp(1, POISON)
     }
 
@@ -268,7 +268,7 @@ impl Active {
 
     /// Units in batches that a node without any other worker gave up on: nobody votes on them alone.
     pub(crate) fn units_given_up_alone(&self, core: &Core) -> u64 {
-        if !self.live_workers(core).is_empty() {
+        if self.partners(core) != 0 {
             return 0;
         }
         let size = |(slot, batch): (Slot, u32)| {

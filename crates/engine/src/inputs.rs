@@ -210,13 +210,15 @@ impl Active {
             let verdict = self.ledger.last_verdict().batch(stage, batch);
             let root = verdict.effective?;
             let units = self.plan().partition(stage).units_of(batch);
-            let by_batch = match &verdict.standing {
-                Standing::Quorum { root: standing, .. } => (*standing == root).then_some(true),
-                Standing::SelfExecuted { .. } => Some(false),
-                Standing::Open => None,
+            // Also where ballots alone have accepted every unit, somebody may have packed the batch.
+            let (packs, holders) = self.packs_of(stage, About::Batch(batch), root);
+            let stands = match &verdict.standing {
+                Standing::Quorum { root: standing, .. } => *standing == root,
+                Standing::SelfExecuted { .. } => true,
+                Standing::Open => false,
             };
-            if let Some(verified) = by_batch {
-                let (packs, holders) = self.packs_of(stage, About::Batch(batch), root);
+            if stands || !packs.is_empty() {
+                let verified = !matches!(verdict.standing, Standing::SelfExecuted { .. });
                 let (first_unit, units) = (units.start, units.end - units.start);
                 results.push(BatchResult {
                     stage,

@@ -33,6 +33,8 @@ pub(crate) struct Work {
     kept_units: usize,
     /// What gave no outcome here rests until then.
     resting: BTreeMap<Place, u64>,
+    /// How often a place gave no outcome here: it comes after those that never did so.
+    losses: BTreeMap<Place, u32>,
     /// Units to execute alone, for a ballot.
     pub(crate) wanted_units: BTreeSet<(u16, u64)>,
     shown: BTreeSet<(Slot, PeerId)>,
@@ -83,6 +85,7 @@ impl Work {
             kept: BTreeMap::new(),
             kept_units: 0,
             resting: BTreeMap::new(),
+            losses: BTreeMap::new(),
             wanted_units: BTreeSet::new(),
             shown: BTreeSet::new(),
             abstained: BTreeSet::new(),
@@ -177,9 +180,10 @@ impl Active {
             !(matches!(verdict.standing, Standing::Quorum { .. }) && verdict.is_settled())
         });
         let live = self.live_workers(core);
-        let order = self.work.order.clone();
+        let lost = |at: &(u16, u32)| self.work.losses.contains_key(&(at.0, About::Batch(at.1)));
+        let (last, first): (Vec<_>, Vec<_>) = self.work.order.iter().copied().partition(lost);
         let mut spare: BTreeSet<(Hash, u16, u32)> = BTreeSet::new();
-        for (stage, batch) in order {
+        for (stage, batch) in first.into_iter().chain(last) {
             match self.choose(core, stage, batch, &live) {
                 Choice::Now => {
                     if self.start_batch(core, stage, batch, &live) {
@@ -222,6 +226,18 @@ impl Active {
         let anchors = &self.plan().manifest().policy.anchors;
         let verdict = self.ledger.last_verdict();
         core.workers().filter(|peer| !anchors.contains(peer) && !verdict.is_faulty(*peer)).collect()
+    }
+
+    /// Others that may execute batches of this job: live workers, and anchors while those are too few.
+    pub(crate) fn partners(&self, core: &Core) -> usize {
+        let live = self.live_workers(core).len();
+        let anchors = &self.plan().manifest().policy.anchors;
+        let helping = core.workers().filter(|peer| anchors.contains(peer)).count();
+        if live + usize::from(!anchors.contains(&core.me)) < self.quorum() {
+            live + helping
+        } else {
+            live
+        }
     }
 
     /// How many live workers have a lower rank for a batch than we.
@@ -306,7 +322,7 @@ impl Active {
 
     /// Whether peers gave up on a batch as a whole: as many as the quorum, or all there are.
     pub(crate) fn is_given_up(&self, core: &Core, slot: &Slot) -> bool {
-        let all = self.live_workers(core).len() + usize::from(self.base_work_from(core).is_some());
+        let all = self.partners(core) + usize::from(self.base_work_from(core).is_some());
         let enough = self.quorum().min(all.max(1));
         let given_up = |book: &protocol::Book| {
             let peers: BTreeSet<PeerId> =
@@ -318,7 +334,7 @@ impl Active {
 
     /// A batch that was given up is voted on unit by unit, where there is anybody to agree with.
     fn goes_by_units(&self, core: &Core, slot: &Slot) -> bool {
-        self.is_given_up(core, slot) && !self.live_workers(core).is_empty()
+        self.is_given_up(core, slot) && self.partners(core) != 0
     }
 
     /// Runs what is missing of a batch or unit; packs it at once if nothing is.
@@ -437,7 +453,9 @@ impl Active {
 
     /// Tells why some units gave no outcome here, and lets the batch rest.
     fn lose(&mut self, core: &mut Core, run: Run) {
-        let until = core.now.mono_ms + LOSS_MS;
+        let losses = self.work.losses.entry(run.place).or_default();
+        let until = core.now.mono_ms + (LOSS_MS << (*losses).min(6));
+        *losses += 1;
         self.work.resting.insert(run.place, until);
         core.wake_at(until);
         for (unit, loss) in run.lost {
