@@ -1,8 +1,8 @@
 //! Figures: one command each, a small table for people and a line of JSON for programs.
 
 mod blob;
-mod dispatch;
 mod disk;
+mod dispatch;
 mod figure;
 mod ground;
 mod idle;

@@ -139,7 +139,11 @@ fn check(fleet: &Fleet, jobs: &[Shown]) -> anyhow::Result<()> {
     let liar = fleet.member(NODES - 1).peer()?;
     let mut caught = false;
     for shown in jobs {
-        ensure!(shown.last.state == JobState::Verified, "{} is not verified any more", shown.known.example);
+        ensure!(
+            shown.last.state == JobState::Verified,
+            "{} is not verified any more",
+            shown.known.example
+        );
         let convicted = shown.last.convicted.iter().map(|convicted| convicted.peer);
         let named = convicted.chain(shown.last.outvoted.iter().map(|outvoted| outvoted.peer));
         for peer in named {
@@ -196,8 +200,7 @@ fn told(fleet: &Fleet, shown: &Shown) -> anyhow::Result<Told> {
 
 fn print(told: &[Told], to: &Path) -> anyhow::Result<()> {
     let rows: Vec<Vec<String>> = told.iter().map(|told| told.row.clone()).collect();
-    let heading =
-        ["JOB", "UNITS", "EXECUTIONS", "VERIFIED", "DISPUTED", "CAUGHT LYING", "TIME"];
+    let heading = ["JOB", "UNITS", "EXECUTIONS", "VERIFIED", "DISPUTED", "CAUGHT LYING", "TIME"];
     table::print(&heading, &rows)?;
     for accusation in told.iter().flat_map(|told| &told.accusations) {
         table::talk(accusation);

@@ -75,8 +75,7 @@ fn line(status: &JobStatus) -> String {
     let (done, units) = work::done(status);
     let full = (done * BAR).checked_div(units).unwrap_or(0);
     let bar: String = (0..BAR).map(|at| if at < full { '#' } else { '.' }).collect();
-    let mut line =
-        format!("{:8} [{bar}] {done}/{units} {}", status.name, word(&status.state));
+    let mut line = format!("{:8} [{bar}] {done}/{units} {}", status.name, word(&status.state));
     if 0 < status.disputed {
         line += &format!(", {} disputed", status.disputed);
     }

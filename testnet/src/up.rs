@@ -64,7 +64,9 @@ fn recipe(args: &UpArgs) -> anyhow::Result<(Recipe, VecDeque<Planned>)> {
 fn explain(fleet: &Fleet) {
     for member in fleet.members() {
         match member.lies() {
-            Some(kind) => table::talk(format!("{}: lies ({})", member.name(), scenario::name(kind))),
+            Some(kind) => {
+                table::talk(format!("{}: lies ({})", member.name(), scenario::name(kind)))
+            }
             None => honest(member),
         }
     }

@@ -59,7 +59,8 @@ fn show(args: &BlobArgs, ours: Run, plain: Run) -> anyhow::Result<()> {
             format!("{:.2}x", run.gib_per_s / plain.gib_per_s.max(1e-9)),
         ]
     };
-    let rows = [row("node to node, verified and encrypted", ours), row("plain TCP to a file", plain)];
+    let rows =
+        [row("node to node, verified and encrypted", ours), row("plain TCP to a file", plain)];
     table::print(&["WHAT", "GiB/s", "CPU s/GiB", "OF PLAIN TCP"], &rows)?;
     table::json(&json!({
         "figure": "blob", "bytes": args.size, "runs": args.runs, "below": args.ground.below,

@@ -38,6 +38,8 @@ pub(super) fn trivial(from: u64, to: u64) -> anyhow::Result<Prepared> {
     let mut job = example("trivial")?;
     let stage = job.draft.stages.first_mut().context("the example `trivial` has a stage")?;
     stage.source = DraftSource::Range { from, to, block: 1 };
+    // Not the unit's place but its number: no two jobs here have a unit in common.
+    stage.args = vec!["{start}".to_owned()];
     stage.batch = client::default_batch(to - from, None);
     Ok(job)
 }
@@ -54,12 +56,7 @@ pub(super) fn through(
 }
 
 /// Adds up what a trivial job printed, which must be right.
-pub(super) fn check_squares(
-    client: &Client,
-    job: JobId,
-    from: u64,
-    to: u64,
-) -> anyhow::Result<()> {
+pub(super) fn check_squares(client: &Client, job: JobId, from: u64, to: u64) -> anyhow::Result<()> {
     let units = work::fetch(client, job)?;
     ensure!(units.len() as u64 == to - from, "{} results", units.len());
     for (unit, x) in units.iter().zip(from..) {

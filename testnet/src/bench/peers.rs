@@ -47,6 +47,8 @@ pub(super) fn w1(venv: &Path, programs: &Path) -> anyhow::Result<Vec<PeerRun>> {
             .current_dir(programs)
             .env("PEERS_LAB", lab.path())
             .env("PEERS_REPS", RUNS)
+            // They run under the same load as we do.
+            .env("PEERS_QUIET_S", "0")
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdin(Stdio::null())
             .stderr(Stdio::inherit())

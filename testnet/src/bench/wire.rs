@@ -33,7 +33,9 @@ pub(super) fn run(args: &WireArgs) -> anyhow::Result<()> {
     rows.push(vec!["together".to_owned(), format!("{:.1}", per_unit(all))]);
     rows.push(vec!["loopback device".to_owned(), format!("{:.1}", per_unit(device))]);
     table::print(&["SENT", "BYTES/UNIT"], &rows)?;
-    table::talk("the loopback device also carries headers, acknowledgements, the HTTP API and others' traffic");
+    table::talk(
+        "the loopback device also carries headers, acknowledgements, the HTTP API and others' traffic",
+    );
     table::json(&json!({
         "figure": "wire", "nodes": NODES, "units": args.units,
         "bytes_per_unit": per_unit(all), "device_bytes_per_unit": per_unit(device),

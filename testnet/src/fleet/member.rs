@@ -74,17 +74,15 @@ impl Member {
         self.client.as_ref().with_context(|| format!("{} has no HTTP API now", self.name))
     }
 
-    /// One of its metrics, summed over what the name begins with.
+    /// One of its metrics.
     ///
     /// # Errors
-    /// If it does not answer.
+    /// If it does not answer, or has no such metric.
     pub fn metric(&self, name: &str) -> anyhow::Result<u64> {
         let text = self.client()?.metrics()?;
-        let of_name = |line: &str| {
-            let (found, value) = line.split_once(' ')?;
-            found.starts_with(name).then(|| value.trim().parse::<u64>().ok()).flatten()
-        };
-        Ok(text.lines().filter(|line| !line.starts_with('#')).filter_map(of_name).sum())
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let value = value.with_context(|| format!("{} has no metric {name}", self.name))?;
+        Ok(value.trim().parse()?)
     }
 
     pub(super) fn last_words(&self) -> String {

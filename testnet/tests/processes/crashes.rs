@@ -34,7 +34,7 @@ fn whoever_is_killed_comes_back_and_executes_nothing_again_that_it_voted_on() {
             let member = fleet.member(victim);
             expect_picture(member.client()?, job, deadline)?;
             let again = member.metric("dugnad_units_executed_total")?;
-            let units: u64 = example("fractal")?.manifest().unit_count();
+            let units = example("fractal")?.manifest().unit_count();
             ensure!(
                 again + voted <= units,
                 "{} had voted on {voted} of {units} units and executed {again} after its return",

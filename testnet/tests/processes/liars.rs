@@ -12,7 +12,9 @@ fn the_demonstration_finishes_with_right_results_and_names_the_liar() {
         (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     assert_eq!(ran.status.code(), Some(0), "{table}\n{talk}");
     assert!(table.contains("node 4"), "the last node is not named:\n{table}\n{talk}");
-    for file in ["fractal.png", "prices.csv", "kmers.tsv", "fractal.txt", "options.txt", "kmers.txt"] {
+    for file in
+        ["fractal.png", "prices.csv", "kmers.tsv", "fractal.txt", "options.txt", "kmers.txt"]
+    {
         assert!(folder.path().join(file).is_file(), "{file} is missing\n{talk}");
     }
 }
