@@ -1,5 +1,7 @@
 //! Whole networks of real processes on loopback, one at a time.
 
+#![expect(clippy::unwrap_used, reason = "a test may end at any surprise")]
+
 mod bad_input;
 mod crashes;
 mod harness;

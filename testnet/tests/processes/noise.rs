@@ -18,8 +18,8 @@ const NOISE: &[u8] = b"\x07/noise\n";
 fn noise_on_the_wire_hurts_nobody() {
     play(3, |fleet, deadline| {
         for member in fleet.members() {
-            let ports = member.addresses().iter().filter_map(|address| port(address));
-            let port = ports.last().context("a TCP address")?;
+            let mut ports = member.addresses().iter().filter_map(|address| port(address));
+            let port = ports.next().context("a TCP address")?;
             for connection in 0..CONNECTIONS {
                 annoy(SocketAddr::from(([127, 0, 0, 1], port)), connection);
             }
