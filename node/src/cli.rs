@@ -10,6 +10,7 @@ mod failure;
 mod flags;
 mod job;
 mod key;
+mod many;
 mod node;
 mod peer;
 mod save;

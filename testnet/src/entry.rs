@@ -56,7 +56,7 @@ pub(crate) struct UpArgs {
     /// Units that each node runs at the same time
     #[arg(long, env = "TESTNET_CORES", default_value_t = 1)]
     pub(crate) cores: usize,
-    /// A scenario file as `sim` reads it: its nodes, liars, and planned crashes and restarts
+    /// A scenario of `sim`, by file or name: its nodes, liars, and planned crashes and restarts
     #[arg(long, env = "TESTNET_SCENARIO", conflicts_with_all = ["nodes", "liars", "kind", "cores"])]
     pub(crate) scenario: Option<PathBuf>,
 }

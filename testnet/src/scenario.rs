@@ -5,8 +5,11 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use sim::{LiarKind, Planned, Scenario, What};
 
-/// Reads a scenario.
-pub(crate) fn load(path: &Path) -> anyhow::Result<Scenario> {
+/// Reads a scenario: a file, or the name of one of those that come with `sim`.
+pub(crate) fn load(name: &Path) -> anyhow::Result<Scenario> {
+    let known = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/sim/scenarios");
+    let known = known.join(name).with_extension("toml");
+    let path = if name.is_file() { name } else { &known };
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     let scenario = Scenario::parse(&text).with_context(|| path.display().to_string())?;
     for Planned { what, .. } in &scenario.events {

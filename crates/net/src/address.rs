@@ -69,6 +69,11 @@ pub(crate) fn split(address: &Multiaddr) -> (Multiaddr, Option<libp2p::PeerId>) 
     }
 }
 
+/// Whether an address means all interfaces.
+pub(crate) fn is_wildcard(address: &str) -> bool {
+    address.starts_with("/ip4/0.0.0.0/") || address.starts_with("/ip6/::/")
+}
+
 fn ip_reach(ip: IpAddr) -> Option<Reach> {
     if ip.is_unspecified() || ip.is_multicast() {
         return None;

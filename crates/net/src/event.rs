@@ -11,12 +11,13 @@ use crate::notices::Notices;
 /// Something that happened on the network.
 #[derive(Debug)]
 pub enum Event {
-    /// A message came in. By gossip, `from` passed it on and need not have written it.
+    /// A message came in; `from` passed it on and need not have written it. Only gossip may come
+    /// from a peer that is not up yet.
     Message {
         from: PeerId,
         topic: Topic,
         bytes: Vec<u8>,
-        /// To be answered with [`Net::judge`](crate::Net::judge) within five seconds.
+        /// To be answered with [`Net::judge`](crate::Net::judge), for gossip within five seconds.
         token: Token,
     },
     /// A peer of our network is connected and can be talked to.
@@ -57,8 +58,24 @@ pub enum Judgement {
 #[derive(Clone, Debug)]
 pub struct Token {
     pub(crate) from: PeerId,
-    /// What gossipsub calls it; `None` if it came over the peer's own stream.
-    pub(crate) gossip: Option<MessageId>,
+    pub(crate) way: Way,
+}
+
+/// How a message came in, which decides how it goes on.
+#[derive(Clone, Debug)]
+pub(crate) enum Way {
+    Direct,
+    Gossip(MessageId),
+    Pushed(Relay),
+}
+
+/// A job's message that was pushed to us and may have to be pushed on.
+#[derive(Clone, Debug)]
+pub(crate) struct Relay {
+    pub(crate) job: JobId,
+    /// To whom its sender said it; if that is not everybody whom we know, we pass it on.
+    pub(crate) audience: u64,
+    pub(crate) bytes: Arc<[u8]>,
 }
 
 /// The stream of events of one node.

@@ -41,7 +41,8 @@ impl Faults {
             // Whoever is watched only is forgotten first: a flood of new names frees nobody.
             let spare = |r: &Record| matches!(r, Record::Watched { .. });
             let Some(name) = self.peers.iter().find(|(_, r)| spare(r)).map(|(p, _)| *p) else {
-                return true;
+                // Every place is taken by a ban: this one gets away, but nothing grows.
+                return false;
             };
             self.peers.remove(&name);
         }

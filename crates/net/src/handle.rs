@@ -11,11 +11,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::command::Command;
+use crate::event::{Relay, Way};
 use crate::limits::{
     CONNECT_WITHIN, DHT_QUERY_WITHIN, GOSSIP_BYTES_MAX, PING_WITHIN, SMALL_AUDIENCE,
 };
-use crate::start::Shared;
-use crate::talk::Frame;
+use crate::shared::Shared;
+use crate::talk::{Frame, Queue};
 use crate::{
     ConnectError, DhtError, FetchError, Fetched, Judgement, Key, ProbeError, SendError, Sink,
     Stats, Stopped, Token, blob,
@@ -106,22 +107,19 @@ impl Net {
     }
 
     /// Says something to the participants of a job: directly to each while those we are connected
-    /// to are few, by gossip above that. That nobody is there is no error.
+    /// to are few, by gossip above that. Participants who accept it pass it on to those whom we do
+    /// not see. That nobody is there is no error.
     ///
     /// # Errors
     /// [`SendError::TooLong`] above 60 KiB; [`SendError::Full`] when the node is behind, or when
     /// no participant had room for it.
     pub fn broadcast(&self, job: JobId, bytes: Vec<u8>) -> Result<(), SendError> {
         fits(bytes.len(), GOSSIP_BYTES_MAX)?;
+        // Whoever passes it on may pass it back to us.
+        self.shared.seen.first(job, &bytes, Instant::now());
         let members = self.shared.roster.members(job);
-        if SMALL_AUDIENCE < members.len() {
-            return self.try_order(Command::Publish(job, bytes));
-        }
-        let frame = Frame::Job(job, bytes.into());
-        let full = |queue: &crate::talk::Queue| queue.offer(frame.clone()) == Err(SendError::Full);
-        let refused = members.iter().filter(|(_, queue)| full(queue)).count();
-        self.shared.counters.talk_refused.add(refused as u64);
-        if 0 < refused && refused == members.len() { Err(SendError::Full) } else { Ok(()) }
+        let audience = self.shared.roster.audience(&members);
+        self.push(job, &members, audience, bytes.into())
     }
 
     /// Says something to one connected peer. In order, and reliable while the connection holds.
@@ -136,16 +134,21 @@ impl Net {
         })
     }
 
-    /// Answers a message. Gossip is passed on when it is accepted within five seconds; a rejected
-    /// message counts against whoever sent it, also on its own stream.
+    /// Answers a message: what is accepted is passed on, gossip only within five seconds; what is
+    /// rejected counts against whoever sent it, also on its own stream.
     ///
     /// # Errors
     /// [`Stopped`].
     pub async fn judge(&self, token: Token, judgement: Judgement) -> Result<(), Stopped> {
-        if token.gossip.is_none() && judgement != Judgement::Reject {
-            return Ok(());
+        match (&token.way, judgement) {
+            (Way::Pushed(relay), Judgement::Accept) => self.relay(token.from, relay),
+            (Way::Direct | Way::Pushed(_), Judgement::Accept | Judgement::Ignore) => {}
+            (Way::Gossip(_), Judgement::Accept | Judgement::Ignore)
+            | (Way::Direct | Way::Pushed(_) | Way::Gossip(_), Judgement::Reject) => {
+                self.order(Command::Judge(token, judgement)).await?;
+            }
         }
-        self.order(Command::Judge(token, judgement)).await
+        Ok(())
     }
 
     /// Connects to an address, with or without `/p2p/<peer>`, and waits until its peer is up.
@@ -263,6 +266,34 @@ impl Net {
         // It may have stopped already.
         let _ = self.order(Command::Stop).await;
         self.commands.closed().await;
+    }
+
+    /// Passes on what was pushed to us, unless its sender sees the same participants as we do.
+    fn relay(&self, from: PeerId, relay: &Relay) {
+        let mut members = self.shared.roster.members(relay.job);
+        let audience = self.shared.roster.audience(&members);
+        if audience != relay.audience {
+            members.retain(|(peer, _)| *peer != from);
+            // Those who have no room for it will reconcile.
+            let _ = self.push(relay.job, &members, audience, relay.bytes.clone());
+        }
+    }
+
+    fn push(
+        &self,
+        job: JobId,
+        members: &[(PeerId, Queue)],
+        audience: u64,
+        bytes: Arc<[u8]>,
+    ) -> Result<(), SendError> {
+        if SMALL_AUDIENCE < members.len() {
+            return self.try_order(Command::Publish(job, bytes.to_vec()));
+        }
+        let frame = Frame::Job { job, audience, bytes };
+        let full = |queue: &Queue| queue.offer(frame.clone()) == Err(SendError::Full);
+        let refused = members.iter().filter(|(_, queue)| full(queue)).count();
+        self.shared.counters.talk_refused.add(refused as u64);
+        if 0 < refused && refused == members.len() { Err(SendError::Full) } else { Ok(()) }
     }
 
     async fn order(&self, order: Command) -> Result<(), Stopped> {

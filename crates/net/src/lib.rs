@@ -17,6 +17,8 @@ mod identity;
 mod names;
 mod notices;
 mod roster;
+mod seen;
+mod shared;
 mod start;
 mod stats;
 mod streams;

@@ -40,6 +40,8 @@ pub const GOSSIP_BYTES_MAX: usize = 60 << 10;
 pub const GOSSIP_QUEUE: usize = 256;
 /// How long a message is known as seen.
 pub const GOSSIP_MEMORY: Duration = Duration::from_secs(120);
+/// Job messages remembered, in each of two generations, to hear each once.
+pub const SEEN_MAX: usize = 8192;
 /// Up to so many subscribed peers, job messages are pushed directly to each.
 pub const SMALL_AUDIENCE: usize = 12;
 
@@ -49,8 +51,8 @@ pub const TALK_QUEUE: usize = 512;
 pub const TALK_QUEUE_BYTES: usize = 4 * MESSAGE_BYTES_MAX;
 /// Bytes written to a talk stream between two flushes.
 pub const TALK_BURST_BYTES: usize = 256 << 10;
-/// A frame on a talk stream: a message, its kind and the job that it belongs to.
-pub const TALK_FRAME_BYTES_MAX: usize = MESSAGE_BYTES_MAX + 1 + 32;
+/// A frame on a talk stream: a message, its kind, its job and its audience.
+pub const TALK_FRAME_BYTES_MAX: usize = MESSAGE_BYTES_MAX + 1 + 32 + 8;
 /// Once the first byte of a frame is there, the rest must come within this.
 pub const TALK_FRAME_WITHIN: Duration = Duration::from_secs(60);
 /// Writing one burst may take this long; then the stream is opened anew.
@@ -122,6 +124,8 @@ pub const DHT_QUERY_WITHIN: Duration = Duration::from_secs(20);
 pub const DHT_PACKET_BYTES_MAX: usize = 16 << 10;
 /// Keys that we ourselves provide.
 pub const DHT_OWN_KEYS_MAX: usize = 4096;
+/// Provider records sent out again per tick when the neighbourhood changed.
+pub const DHT_RENEWALS_PER_TICK: usize = 16;
 /// Look-ups that somebody waits for at one time.
 pub const DHT_QUERIES_MAX: usize = 256;
 /// Peers of one public subnet in the routing table.
@@ -148,6 +152,9 @@ pub const FAULT_FORGIVEN: Duration = Duration::from_secs(60);
 pub const BAN: Duration = Duration::from_secs(3600);
 /// Peers with misdeeds or a ban that are remembered.
 pub const FAULT_PEERS_MAX: usize = 4096;
+
+/// The system gives an address to listen on within this.
+pub const LISTEN_WITHIN: Duration = Duration::from_secs(10);
 
 /// How often timers are looked at.
 pub const TICK: Duration = Duration::from_secs(1);

@@ -12,8 +12,9 @@ use crate::limits::PEERS_KEPT;
 use crate::talk::Queue;
 
 /// Shared by the swarm's task, which writes it, and by everybody who sends.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Roster {
+    me: PeerId,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -38,6 +39,10 @@ pub(crate) struct Peer {
 }
 
 impl Roster {
+    pub(crate) fn new(me: PeerId) -> Self {
+        Self { me, state: Mutex::default(), changed: Notify::new() }
+    }
+
     /// Adds a peer; returns those of our jobs that it subscribed to before.
     pub(crate) fn add(&self, name: PeerId, peer: Peer) -> Vec<JobId> {
         let mut state = self.lock();
@@ -119,6 +124,16 @@ impl Roster {
         let member = |name: &PeerId| state.jobs.get(name).is_some_and(|jobs| jobs.contains(&job));
         let members = state.up.iter().filter(|(name, _)| member(name));
         members.map(|(name, peer)| (*name, peer.queue.clone())).collect()
+    }
+
+    /// Sums up a job's participants as we see them, us among them: two that see the same need not
+    /// pass on to each other's neighbours. Names are keys, and so as good as random.
+    pub(crate) fn audience(&self, members: &[(PeerId, Queue)]) -> u64 {
+        let number = |peer: &PeerId| {
+            let (head, _) = peer.as_bytes().split_first_chunk().expect("a name has 32 bytes");
+            u64::from_be_bytes(*head)
+        };
+        members.iter().fold(number(&self.me), |sum, (peer, _)| sum ^ number(peer))
     }
 
     /// Whether the connection is worth keeping although nothing is said on it.

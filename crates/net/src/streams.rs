@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
+use std::fmt;
 use std::hash::BuildHasher;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,32 +19,41 @@ use tokio::task::{AbortHandle, JoinSet};
 use crate::identity;
 use crate::limits::{OPEN_TRIES, OPEN_WITHIN};
 
-/// Opens a stream to a connected peer.
-///
-/// # Errors
-/// The last failure, after several tries with growing pauses; at once if the peer does not speak
-/// the protocol.
-pub(crate) async fn open(
-    control: &Control,
-    peer: PeerId,
-    protocol: &StreamProtocol,
-) -> io::Result<Stream> {
-    let peer = identity::theirs(&peer).ok_or(io::ErrorKind::InvalidInput)?;
-    let mut control = control.clone();
-    let mut last = io::Error::from(io::ErrorKind::TimedOut);
-    for attempt in 0..OPEN_TRIES {
-        if 0 < attempt {
-            tokio::time::sleep(jitter(Duration::from_millis(20) * 4u32.pow(attempt - 1))).await;
-        }
-        let opening = control.open_stream(peer, protocol.clone());
-        match tokio::time::timeout(OPEN_WITHIN, opening).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(OpenStreamError::Io(error))) => last = error,
-            Ok(Err(refused)) => return Err(io::Error::new(io::ErrorKind::Unsupported, refused)),
-            Err(_) => last = io::ErrorKind::TimedOut.into(),
-        }
+/// Opens streams to connected peers.
+pub(crate) struct Opener(Control);
+
+impl Opener {
+    pub(crate) fn new(control: Control) -> Self {
+        Self(control)
     }
-    Err(last)
+
+    /// # Errors
+    /// The last failure, after several tries with growing pauses; at once if the peer does not
+    /// speak the protocol.
+    pub(crate) async fn open(&self, peer: PeerId, protocol: &StreamProtocol) -> io::Result<Stream> {
+        let peer = identity::theirs(&peer).ok_or(io::ErrorKind::InvalidInput)?;
+        let mut control = self.0.clone();
+        let mut last = io::Error::from(io::ErrorKind::TimedOut);
+        for attempt in 0..OPEN_TRIES {
+            if 0 < attempt {
+                tokio::time::sleep(jitter(Duration::from_millis(20) * 4u32.pow(attempt - 1))).await;
+            }
+            let opening = control.open_stream(peer, protocol.clone());
+            match tokio::time::timeout(OPEN_WITHIN, opening).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(OpenStreamError::Io(error))) => last = error,
+                Ok(Err(no)) => return Err(io::Error::new(io::ErrorKind::Unsupported, no)),
+                Err(_) => last = io::ErrorKind::TimedOut.into(),
+            }
+        }
+        Err(last)
+    }
+}
+
+impl fmt::Debug for Opener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Opener")
+    }
 }
 
 /// Gives every inbound stream a task of its own; a peer's oldest ends when it opens one too many.

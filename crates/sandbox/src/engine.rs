@@ -117,6 +117,10 @@ mod tests {
     fn prices_in_fuel_are_those_of_this_semantics_version() {
         let table = blake3::hash(format!("{:?}", operator_cost()).as_bytes());
         let pinned = "dbd22d9f51cd36b55ae6cb3d5442bef8527af5de84523c084b0df88f4bf1feec";
-        assert_eq!(table.to_hex().as_str(), pinned, "a change of prices is a new semantics version");
+        assert_eq!(
+            table.to_hex().as_str(),
+            pinned,
+            "a change of prices is a new semantics version"
+        );
     }
 }

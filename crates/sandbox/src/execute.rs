@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use protocol::limits::{TREE_BYTES_MAX, UNIT_CPU_MS_MAX, UNIT_FILES_MAX};
 use protocol::limits::{ARGS_BYTES_MAX, UNIT_MEMORY_BYTES_MAX, UNIT_OUTPUT_BYTES_MAX};
+use protocol::limits::{TREE_BYTES_MAX, UNIT_CPU_MS_MAX, UNIT_FILES_MAX};
 use protocol::{
     BlobRef, Cost, Entry, Execution, Exit, Loss, Outcome, SEMANTICS, Trap, Tree, Unit, trace_digest,
 };

@@ -268,7 +268,9 @@ impl<'m> Shape<'m> {
             return Err(ModuleRefusal::Imports { names, more: missing.count() });
         }
         for (_, name, function) in &self.imports {
-            let (Some(index), Some(signature)) = (function, wasi::signature(name)) else { continue };
+            let (Some(index), Some(signature)) = (function, wasi::signature(name)) else {
+                continue;
+            };
             let id = types.as_ref().core_type_at_in_module(*index);
             let fits = match &types[id].composite_type.inner {
                 CompositeInnerType::Func(function) => {

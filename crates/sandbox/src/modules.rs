@@ -52,6 +52,13 @@ impl Modules {
         Self { folder, hosts: BTreeMap::new(), ready: VecDeque::new() }
     }
 
+    /// Starts the engine that most units need, to find out early if it cannot be.
+    pub(crate) fn warm_up(&mut self) -> Result<(), String> {
+        let prepared = determinism::prepare(&[]);
+        let canonicalise = prepared.canonicalise_in_engine;
+        self.host(Variant { metered: false, canonicalise }).map(|_| ())
+    }
+
     /// The module of this name, compiled for units that pay with fuel or for those that do not.
     ///
     /// # Errors
@@ -201,8 +208,12 @@ fn write_file(path: &Path, sizes: [u64; 2], compiled: &[u8]) -> io::Result<()> {
     make_room(folder, (HEADER_BYTES + compiled.len()) as u64)?;
     let temporary = path.with_extension(format!("{}.new", std::process::id()));
     let written = (|| {
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&temporary)?;
         file.write_all(MAGIC)?;
         for size in sizes {
             file.write_all(&size.to_le_bytes())?;

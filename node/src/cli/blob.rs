@@ -80,7 +80,7 @@ fn list(context: &Context, client: &Client) -> Outcome<()> {
         .iter()
         .map(|b| vec![b.id.to_string(), b.size.to_string(), pinned(b.pinned).to_owned()])
         .collect();
-    table(&["BLOB", "BYTES", ""], &rows)
+    table(&["BLOB", "BYTES", "KEPT"], &rows)
 }
 
 /// Reads a blob, and fails at its end if it was another one.

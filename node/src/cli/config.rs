@@ -16,12 +16,11 @@ pub(crate) fn run(context: &Context, verb: ConfigVerb) -> Outcome {
 }
 
 fn show(context: &Context, loaded: &Loaded) -> Outcome<()> {
-    let origin = |setting: &Setting| {
-        loaded.origins.get(setting).unwrap_or(&Origin::Default).to_string()
-    };
-    let all = Setting::ALL.iter().map(|setting| {
-        [setting.key().to_owned(), setting.show(&loaded.config), origin(setting)]
-    });
+    let origin =
+        |setting: &Setting| loaded.origins.get(setting).unwrap_or(&Origin::Default).to_string();
+    let all = Setting::ALL
+        .iter()
+        .map(|setting| [setting.key().to_owned(), setting.show(&loaded.config), origin(setting)]);
     if context.output == Output::Json {
         let all = all.map(|[key, value, origin]| {
             (key, serde_json::json!({ "value": value, "origin": origin }))

@@ -7,13 +7,13 @@ use client::{Client, ClientError};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
+use crate::Node;
 use crate::cli::entry::Context;
 use crate::cli::failure::{End, Failure, Outcome};
 use crate::cli::flags::SettingFlags;
 use crate::cli::terminal::talk;
 use crate::config::{Config, Loaded, Origin, Setting};
 use crate::http::Api;
-use crate::Node;
 
 /// What the end of a node may take altogether.
 const END_WITHIN: Duration = Duration::from_millis(4500);
@@ -40,7 +40,10 @@ impl Door {
         match Client::find(&loaded.config.data_dir) {
             Ok(client) => return Ok(Self { client, own: None }),
             Err(ClientError::NoNode { data_dir }) => {
-                talk(format!("no node runs on {}: starting one for this command", data_dir.display()));
+                talk(format!(
+                    "no node runs on {}: starting one for this command",
+                    data_dir.display()
+                ));
             }
             Err(other) => return Err(other.into()),
         }
@@ -109,7 +112,9 @@ impl OwnNode {
             .await
         });
         if stopped.is_err() {
-            talk("the node did not end in time and was cut off; what it had acknowledged is on disk");
+            talk(
+                "the node did not end in time and was cut off; what it had acknowledged is on disk",
+            );
         }
         runtime.shutdown_timeout(CUT_WITHIN);
     }

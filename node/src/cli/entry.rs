@@ -1,6 +1,6 @@
 //! Where the program begins, and the only place where an error is printed.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -65,7 +65,10 @@ fn run(program: Program) -> Outcome {
 
 fn log(filter: &str, format: LogFormat) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
     // A second command in one process, as in tests, logs as the first one did.
     let _ = match format {
         LogFormat::Text => builder.try_init(),

@@ -4,9 +4,7 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use client::api::Ending;
-use client::{
-    DraftLimits, DraftPolicy, JobFile, SourceSpec, StageSpec, StdinSpec, prepare,
-};
+use client::{DraftLimits, DraftPolicy, JobFile, SourceSpec, StageSpec, StdinSpec, prepare};
 use protocol::{BlobId, BlobRef, Exit, Outcome as UnitOutcome, Tree, Unit};
 use sandbox::Ran;
 use serde_json::json;
@@ -60,7 +58,9 @@ fn job_of_one(args: &ExecArgs, stdin: Option<&Path>) -> Outcome<JobFile> {
     let plain = |text: &str| text.replace('{', "{{").replace('}', "}}");
     let pair = |text: &String, what: &str| match text.split_once('=') {
         Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
-        None => Err(Failure::new(End::BadInput, format!("`{text}` is not {what}"), "write the `=`")),
+        None => {
+            Err(Failure::new(End::BadInput, format!("`{text}` is not {what}"), "write the `=`"))
+        }
     };
     let env = args.env.iter().map(|text| pair(text, "KEY=VALUE"));
     let files = args.files.iter().map(|text| pair(text, "PLACE=PATH"));
@@ -165,6 +165,8 @@ fn files(ran: &Ran) -> Outcome<Vec<(String, BlobRef)>> {
 fn output(ran: &Ran, id: BlobId) -> Outcome<Vec<u8>> {
     match ran.outputs.iter().find(|output| output.blob.id == id) {
         Some(output) => Ok(output.read()?),
-        None => Err(Failure::new(End::NoNode, format!("the sandbox did not give {id}"), "try again")),
+        None => {
+            Err(Failure::new(End::NoNode, format!("the sandbox did not give {id}"), "try again"))
+        }
     }
 }

@@ -134,7 +134,9 @@ mod tests {
         std::fs::create_dir(temp.path().join("beside")).unwrap();
         std::os::unix::fs::symlink("../beside", temp.path().join("out/link")).unwrap();
         std::os::unix::fs::symlink("../beside/f", temp.path().join("out/file")).unwrap();
-        for place in ["../beside/x", "/etc/x", "a/../../beside/x", "link/x", "", ".", "a\\b", "a\nb"] {
+        for place in
+            ["../beside/x", "/etc/x", "a/../../beside/x", "link/x", "", ".", "a\\b", "a\nb"]
+        {
             assert!(folder.write(place, blob(b"1"), &mut &b"1"[..]).is_err(), "{place:?}");
         }
         folder.write("file", blob(b"1"), &mut &b"1"[..]).unwrap();

@@ -28,7 +28,9 @@ pub(crate) fn state(state: &JobState) -> String {
         JobState::Failed { stage, failed } => {
             format!("failed: {} of stage `{stage}`", units(*failed))
         }
-        JobState::Stuck { units: stuck } => format!("stuck: {}", units(stuck.len() as u64)),
+        JobState::Stuck { units: stuck } => {
+            format!("stuck, {} without an outcome", units(stuck.len() as u64))
+        }
         JobState::Broken { why } => format!("broken: {why}"),
         JobState::Cancelled => "cancelled".to_owned(),
         JobState::Expired => "expired".to_owned(),
@@ -64,7 +66,9 @@ pub(crate) fn keepers(status: &JobStatus) -> String {
     let held = status.keepers.len();
     let peers = if held == 1 { "1 peer holds".to_owned() } else { format!("{held} peers hold") };
     match status.keepers_wanted {
-        Some(wanted) if status.safe_to_leave => format!("{peers} it of {wanted} wanted: safe to leave"),
+        Some(wanted) if status.safe_to_leave => {
+            format!("{peers} it of {wanted} wanted: safe to leave")
+        }
         Some(wanted) => format!("{peers} it of {wanted} wanted: not safe to leave yet"),
         None => format!("{peers} it"),
     }

@@ -98,7 +98,10 @@ mod tests {
 
     #[test]
     fn text_of_peers_cannot_steer_a_terminal() {
-        assert_eq!(clean("a\u{1b}]0;title\u{7}\r\nb"), "a\u{fffd}]0;title\u{fffd}\u{fffd}\u{fffd}b");
+        assert_eq!(
+            clean("a\u{1b}]0;title\u{7}\r\nb"),
+            "a\u{fffd}]0;title\u{fffd}\u{fffd}\u{fffd}b"
+        );
         assert_eq!(clean("x\u{9b}2J\u{202e}y"), "x\u{fffd}2J\u{fffd}y");
         assert_eq!(clean("Größe 漢字 ✓"), "Größe 漢字 ✓");
         assert!(is_unfit(0x1b) && is_unfit(b'\r') && !is_unfit(b'\n') && !is_unfit(0xc3));
@@ -106,7 +109,8 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
-        let rows = [vec!["1".to_owned(), "größer".to_owned()], vec!["22".to_owned(), "b".to_owned()]];
+        let rows =
+            [vec!["1".to_owned(), "größer".to_owned()], vec!["22".to_owned(), "b".to_owned()]];
         assert_eq!(aligned(&["N", "NAME"], &rows), ["N   NAME", "1   größer", "22  b"]);
     }
 }

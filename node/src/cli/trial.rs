@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use client::{BlobSource, Prepared};
-use protocol::{
-    BlobId, BlobRef, Execution, InputSource, Loss, Manifest, Plan, Source, Tree, Unit,
-};
+use protocol::{BlobId, BlobRef, Execution, InputSource, Loss, Manifest, Plan, Source, Tree, Unit};
 use sandbox::{FileSource, GuestUnit, PoolConfig, Ran, run_local};
 use tokio::runtime::Runtime;
 
@@ -138,7 +136,9 @@ impl<'p> Trial<'p> {
 /// Why a run gave nothing to compare, and what to do about it.
 pub(crate) fn lost(loss: &Loss) -> Failure {
     let (why, hint) = match loss {
-        Loss::Timeout => ("its CPU time was used up", "raise the limit `cpu`, or do less in a unit"),
+        Loss::Timeout => {
+            ("its CPU time was used up", "raise the limit `cpu`, or do less in a unit")
+        }
         Loss::HostMemory => ("this machine has no memory left", "lower the limit `memory`"),
         Loss::StackOverflow => ("its stack overflowed", "recurse less deeply"),
         Loss::MissingBlob(_) => ("an input could not be read", "check the files it is given"),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::http::StatusCode;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use client::api::{Blob, Done, HeldBlob};
 use futures::{StreamExt, stream};
@@ -19,13 +19,21 @@ use crate::http::body::read_body;
 use crate::http::refusal::Refusal;
 use crate::http::routes::Desk;
 
-pub(crate) async fn add(
-    State(desk): State<Desk>,
-    request: Request,
-) -> Result<Json<Blob>, Refusal> {
+pub(crate) async fn add(State(desk): State<Desk>, request: Request) -> Result<Json<Blob>, Refusal> {
     let store = Arc::clone(desk.node.store());
+    check_room(&store, request.headers())?;
     let stored = read_body(request.into_body(), move |reader| store.put_reader(reader)).await?;
     Ok(Json(stored?.into()))
+}
+
+/// What cannot fit is refused before it is sent; the store itself counts what arrives.
+fn check_room(store: &Store, headers: &HeaderMap) -> Result<(), StoreError> {
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let (need, usage) = (length.unwrap_or(0), store.usage());
+    if need <= usage.quota.saturating_sub(usage.pinned) {
+        return Ok(());
+    }
+    Err(StoreError::QuotaExceeded { need, quota: usage.quota, pinned: usage.pinned })
 }
 
 pub(crate) async fn list(State(desk): State<Desk>) -> Result<Json<Vec<HeldBlob>>, Refusal> {

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
-    HeaderName, HOST, ORIGIN, REFERRER_POLICY, TRANSFER_ENCODING, WWW_AUTHENTICATE,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST,
+    HeaderName, ORIGIN, REFERRER_POLICY, TRANSFER_ENCODING, WWW_AUTHENTICATE,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -125,7 +125,8 @@ pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Ne
 fn check_body(request: &Request) -> Result<(), Refusal> {
     let headers = request.headers();
     let length = the_only(headers, &CONTENT_LENGTH).map(|length| length?.parse::<u64>().ok());
-    let has_body = headers.contains_key(TRANSFER_ENCODING) || !matches!(length, None | Some(Some(0)));
+    let has_body =
+        headers.contains_key(TRANSFER_ENCODING) || !matches!(length, None | Some(Some(0)));
     if !has_body {
         return Ok(());
     }
@@ -147,8 +148,10 @@ fn check_body(request: &Request) -> Result<(), Refusal> {
 /// An error that a library answered in words of its own, in the form of all others.
 fn as_json(response: Response, method: &Method) -> Response {
     let status = response.status();
-    let is_json = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
-    if !(status.is_client_error() || status.is_server_error()) || is_json || method == Method::HEAD {
+    let is_json =
+        response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    if !(status.is_client_error() || status.is_server_error()) || is_json || method == Method::HEAD
+    {
         return response;
     }
     let error = status.canonical_reason().unwrap_or("refused").to_lowercase();

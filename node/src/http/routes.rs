@@ -1,11 +1,11 @@
 //! The table of routes.
 
+use axum::Json;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, delete, get, head, post, put};
-use axum::Json;
 use client::api;
 use tokio_util::sync::CancellationToken;
 
@@ -66,10 +66,8 @@ pub(crate) fn router(desk: Desk, checks: Guard) -> Router {
 
 /// The table, for whoever explores the API or tests it.
 async fn list() -> Json<Vec<api::Route>> {
-    let route = |(method, path, _): Route| api::Route {
-        method: method.to_owned(),
-        path: path.to_owned(),
-    };
+    let route =
+        |(method, path, _): Route| api::Route { method: method.to_owned(), path: path.to_owned() };
     Json(table().into_iter().map(route).collect())
 }
 

@@ -46,7 +46,9 @@ pub(crate) struct Api {
 /// Why the API cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
-    #[error("the HTTP API listens on loopback only, not on {address}\nhint: set `api` to 127.0.0.1 and a port; reach it from elsewhere through an SSH tunnel")]
+    #[error(
+        "the HTTP API listens on loopback only, not on {address}\nhint: set `api` to 127.0.0.1 and a port; reach it from elsewhere through an SSH tunnel"
+    )]
     NotLoopback { address: SocketAddr },
     #[error("{address}: {source}\nhint: set `api` to another port, or to port 0 for any free one")]
     Listen { address: SocketAddr, source: io::Error },
@@ -168,4 +170,3 @@ async fn serve(stream: TcpStream, router: Router, stop: CancellationToken) {
         debug!(%error, "a connection to the API broke off");
     }
 }
-

@@ -14,13 +14,13 @@ use crate::shell::Shared;
 /// With no more peers than this, whoever is connected is told directly.
 const FEW_PEERS: usize = 12;
 /// Joins, leaves and judgements that may wait for the network.
-const ORDERS_MAX: usize = 8192;
+const ERRANDS_MAX: usize = 8192;
 /// Gossip that may wait for its judgement; the network itself waits five seconds.
 const RECEIPTS_MAX: usize = 4096;
 
 /// What has to be told to the network in order, although it may be busy.
 #[derive(Debug)]
-enum Order {
+enum Errand {
     Join(JobId),
     Leave(JobId),
     Judge(Token, net::Judgement),
@@ -31,7 +31,7 @@ enum Order {
 pub(crate) struct Talk {
     shared: Arc<Shared>,
     connected: BTreeSet<PeerId>,
-    orders: mpsc::Sender<Order>,
+    errands: mpsc::Sender<Errand>,
 }
 
 /// Gossip messages that wait for the engine's judgement.
@@ -48,9 +48,9 @@ struct Waiting {
 
 impl Talk {
     pub(crate) fn start(shared: &Arc<Shared>) -> Self {
-        let (orders, waiting) = mpsc::channel(ORDERS_MAX);
+        let (errands, waiting) = mpsc::channel(ERRANDS_MAX);
         shared.spawn(carry_out(shared.net.clone(), waiting));
-        Self { shared: Arc::clone(shared), connected: BTreeSet::new(), orders }
+        Self { shared: Arc::clone(shared), connected: BTreeSet::new(), errands }
     }
 
     pub(crate) fn peer_up(&mut self, peer: PeerId) {
@@ -83,21 +83,21 @@ impl Talk {
     }
 
     pub(crate) fn join(&self, job: JobId) {
-        self.order(Order::Join(job));
+        self.queue(Errand::Join(job));
     }
 
     pub(crate) fn leave(&self, job: JobId) {
-        self.order(Order::Leave(job));
+        self.queue(Errand::Leave(job));
     }
 
     pub(crate) fn judge(&self, receipt: Receipt, judgement: Judgement) {
         if let Some(token) = self.shared.receipts.take(receipt) {
-            self.order(Order::Judge(token, in_their_words(judgement)));
+            self.queue(Errand::Judge(token, in_their_words(judgement)));
         }
     }
 
-    fn order(&self, order: Order) {
-        if let Err(error) = self.orders.try_send(order) {
+    fn queue(&self, errand: Errand) {
+        if let Err(error) = self.errands.try_send(errand) {
             self.shared.counters.messages_lost.add(1);
             warn!(%error, "the network is too far behind to be told");
         }
@@ -137,12 +137,12 @@ impl Receipts {
     }
 }
 
-async fn carry_out(net: Net, mut orders: mpsc::Receiver<Order>) {
-    while let Some(order) = orders.recv().await {
-        let done = match order {
-            Order::Join(job) => net.join(job).await,
-            Order::Leave(job) => net.leave(job).await,
-            Order::Judge(token, judgement) => net.judge(token, judgement).await,
+async fn carry_out(net: Net, mut errands: mpsc::Receiver<Errand>) {
+    while let Some(errand) = errands.recv().await {
+        let done = match errand {
+            Errand::Join(job) => net.join(job).await,
+            Errand::Leave(job) => net.leave(job).await,
+            Errand::Judge(token, judgement) => net.judge(token, judgement).await,
         };
         if done.is_err() {
             return;

@@ -72,7 +72,8 @@ impl Case {
         let mut certified = book.map_or_else(BTreeMap::new, |book| book.certified(quorum, except));
         let joined = certified.values().flatten().copied().collect();
         // A root that fell because its leaves were withheld stands up again once they are there.
-        let fallen = certified.keys().filter(|root| void.contains(&(at, **root))).copied().collect();
+        let fallen =
+            certified.keys().filter(|root| void.contains(&(at, **root))).copied().collect();
         certified.retain(|root, _| !void.contains(&(at, *root)));
         let order = |voters: &BTreeSet<PeerId>| {
             let mut ranks: Vec<Hash> =

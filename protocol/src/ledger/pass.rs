@@ -39,6 +39,9 @@ struct Sums {
     audited: BTreeMap<PeerId, u64>,
 }
 
+/// When a ballot is counted: its number in the log, and which case and unit it is about.
+type Turn = (u64, usize, u64);
+
 impl<'a> Pass<'a> {
     pub(super) fn run(
         ground: Ground<'a>,
@@ -128,7 +131,7 @@ impl<'a> Pass<'a> {
         used: &mut BTreeMap<PeerId, u64>,
     ) {
         let job = self.ground.rules.job.blob();
-        let mut ballots: BTreeMap<(Hash, PeerId), BTreeSet<(u64, usize, u64)>> = BTreeMap::new();
+        let mut ballots: BTreeMap<(Hash, PeerId), BTreeSet<Turn>> = BTreeMap::new();
         for (number, case) in cases.iter().enumerate() {
             for (unit, peer, seq) in case.contesting() {
                 let turn = hash("allowance", &[job.as_bytes(), peer.as_bytes()]);

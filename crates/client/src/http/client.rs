@@ -194,6 +194,11 @@ impl Client {
             .header("Authorization", self.bearer())
             .header("Content-Type", "application/octet-stream");
         let request = match size {
+            // What the node has no room for is refused before it is sent.
+            Some(size) if MEBIBYTE < size => request.header("Expect", "100-continue"),
+            Some(_) | None => request,
+        };
+        let request = match size {
             Some(size) => request.header("Content-Length", size.to_string()),
             None => request,
         };

@@ -110,9 +110,11 @@ fn read_policy(item: &Item<'_>) -> Result<DraftPolicy, Fault> {
 }
 
 fn read_stage(item: &Item<'_>) -> Result<StageSpec, Fault> {
-    let stage = item.section("a stage", &STAGE_KEYS)?;
+    // The name first, so that what is wrong with the rest can be said of this stage.
+    let called = item.inside("name").and_then(|name| name.string().ok());
+    let called = called.map_or_else(|| "a stage".to_owned(), |name| format!("stage `{name}`"));
+    let stage = item.section(called, &STAGE_KEYS)?;
     let name = stage.need("name", "`name = \"…\"` to the stage")?.string()?.to_owned();
-    let stage = item.section(format!("stage `{name}`"), &STAGE_KEYS)?;
     let module = stage.need("module", "`module = \"program.wasm\"`")?;
     Ok(StageSpec {
         module: path(&module)?,

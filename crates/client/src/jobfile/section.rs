@@ -149,6 +149,12 @@ impl<'t> Item<'t> {
         Section::new(name, self.value.span(), self.table()?, known)
     }
 
+    /// One value of a table that has not been checked yet.
+    pub(super) fn inside(&self, key: &str) -> Option<Self> {
+        let value = self.table().ok()?.get(key)?;
+        Some(Self { key: key.to_owned(), value })
+    }
+
     /// The entries of a table whose keys are the author's own, in the order they are written in.
     pub(super) fn entries(&self) -> Result<Vec<(&'t str, Self)>, Fault> {
         let mut entries: Vec<_> = self.table()?.iter().collect();

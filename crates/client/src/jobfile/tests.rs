@@ -137,7 +137,11 @@ fn an_unknown_key_is_refused_with_its_line_and_the_known_ones() {
     refused("name = \"x\"\nfoo = 3\n", ":2:", "known are name");
     let typo = FULL.replace("memory =", "memroy =");
     refused(&typo, ":22: [stage.limits] of stage `tiles` has an unknown key `memroy`", "`memory`");
-    refused(&FULL.replace("module = \"all", "modul = \"all"), ":28: ", "`module`");
+    refused(
+        &FULL.replace("module = \"all", "modul = \"all"),
+        ":28: stage `all` has an unknown key `modul`",
+        "`module`",
+    );
     refused(
         &FULL.replace("block = 2", "step = 2"),
         "a range has an unknown key `step`",

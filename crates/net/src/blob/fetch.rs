@@ -22,7 +22,7 @@ use super::source::Sink;
 use super::wire::Want;
 use crate::Misdeed;
 use crate::limits::{PROVIDERS_AT_ONCE, PROVIDERS_MAX, SINK_QUEUE, TREE_HEDGE};
-use crate::start::Shared;
+use crate::shared::Shared;
 
 /// See [`Net::fetch`](crate::Net::fetch).
 pub(crate) async fn fetch(

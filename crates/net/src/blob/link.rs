@@ -15,8 +15,8 @@ use tracing::debug;
 use super::wire::{ABSENT, HERE, Want};
 use crate::command::Command;
 use crate::limits::{ANSWER_WITHIN, CONNECT_WITHIN, LINK_IDLE, LINK_QUEUE, STALL_BYTES};
-use crate::start::Shared;
-use crate::{Misdeed, Patience, streams};
+use crate::shared::Shared;
+use crate::{Misdeed, Patience};
 
 /// A request and where its answer goes.
 #[derive(Debug)]
@@ -111,7 +111,7 @@ async fn connect(shared: &Shared, peer: PeerId) -> Result<libp2p::Stream, String
             Ok(Err(_)) | Err(_) => return Err("no connection in time".to_owned()),
         }
     }
-    let opened = streams::open(&shared.control, peer, &shared.names.blob()).await;
+    let opened = shared.opener.open(peer, &shared.names.blob()).await;
     opened.map_err(|error| error.to_string())
 }
 

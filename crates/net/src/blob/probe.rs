@@ -9,7 +9,7 @@ use super::link::{Links, Part};
 use super::outcome::ProbeError;
 use super::wire::Want;
 use crate::Misdeed;
-use crate::start::Shared;
+use crate::shared::Shared;
 
 /// See [`Net::probe`](crate::Net::probe).
 pub(crate) async fn probe(

@@ -13,7 +13,7 @@ use super::plan::{Next, Plan};
 use super::wire::Want;
 use crate::Misdeed;
 use crate::limits::REQUESTS_AHEAD;
-use crate::start::Shared;
+use crate::shared::Shared;
 
 /// What the providers of one transfer share.
 pub(super) struct Transfer {

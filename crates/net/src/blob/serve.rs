@@ -15,7 +15,7 @@ use super::source::Blobs;
 use super::wire::{ABSENT, HERE, REQUEST_BYTES, Want};
 use crate::Misdeed;
 use crate::limits::{IDENTIFY_WITHIN, LINK_IDLE, SERVE_QUEUE, SERVE_WRITE_WITHIN};
-use crate::start::Shared;
+use crate::shared::Shared;
 
 /// Serves one stream until it ends. `permits` are shared by all streams and taken per request, in
 /// the order of asking, so that one peer with many requests does not keep others waiting.
@@ -72,7 +72,7 @@ async fn read_all(
 /// What goes out next.
 enum Answer {
     Status(u8),
-    Tree(Vec<Hash>),
+    Tree(Vec<u8>),
     Chunk(Vec<u8>),
 }
 
@@ -86,7 +86,8 @@ async fn answer(
     };
     answers.send(Answer::Status(HERE)).await?;
     if want.tree {
-        answers.send(Answer::Tree(tree)).await?;
+        let bytes = tree.iter().flat_map(|value| *value.as_bytes()).collect();
+        answers.send(Answer::Tree(bytes)).await?;
     }
     for index in want.first..want.first + u64::from(want.count) {
         let read = blocking(blobs, move |blobs| blobs.read_chunk(want.blob.id, index).ok()).await;
@@ -130,11 +131,7 @@ async fn write_all(
         let writing = async {
             match &answer {
                 Answer::Status(status) => to.write_all(&[*status]).await?,
-                Answer::Tree(values) => {
-                    for value in values {
-                        to.write_all(value.as_bytes()).await?;
-                    }
-                }
+                Answer::Tree(bytes) => to.write_all(bytes).await?,
                 Answer::Chunk(bytes) => {
                     to.write_all(&[HERE]).await?;
                     to.write_all(bytes).await?;

@@ -1,10 +1,13 @@
 //! Gossip: messages go up to the application and, once judged, on to others.
 
+use std::time::Instant;
+
 use libp2p::gossipsub::{self, IdentTopic, MessageAcceptance, MessageId, PublishError};
 use tokio::sync::mpsc::error::TrySendError;
 use tracing::debug;
 
 use super::Voice;
+use crate::event::Way;
 use crate::{Event, Judgement, Misdeed, Token, Topic, identity};
 
 impl Voice {
@@ -45,9 +48,16 @@ impl Voice {
             self.report(&source, &id, MessageAcceptance::Ignore);
             return;
         };
+        if let Topic::Job(job) = topic
+            && !self.shared.seen.first(job, &message.data, Instant::now())
+        {
+            // It was pushed to us before, and passed on from there.
+            self.report(&source, &id, MessageAcceptance::Ignore);
+            return;
+        }
         self.shared.counters.gossip_received.add(1);
         self.shared.counters.gossip_received_bytes.add(message.data.len() as u64);
-        let token = Token { from, gossip: Some(id.clone()) };
+        let token = Token { from, way: Way::Gossip(id.clone()) };
         match self.messages.try_send(Event::Message { from, topic, bytes: message.data, token }) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Closed(_)) => {
@@ -63,7 +73,7 @@ impl Voice {
             Judgement::Ignore => MessageAcceptance::Ignore,
             Judgement::Reject => MessageAcceptance::Reject,
         };
-        if let (Some(id), Some(source)) = (&token.gossip, identity::theirs(&token.from)) {
+        if let (Way::Gossip(id), Some(source)) = (&token.way, identity::theirs(&token.from)) {
             self.report(&source, id, acceptance);
         }
         if judgement == Judgement::Reject {

@@ -1,7 +1,6 @@
 //! The DHT: who is in our routing table, what we provide, and look-ups of providers.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::IpAddr;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use libp2p::core::Endpoint;
@@ -16,7 +15,7 @@ use super::Voice;
 use crate::address::{neighbourhood, split};
 use crate::limits::{
     BOOK_ADDRESSES_MAX, DHT_ADDRESSES_MAX, DHT_OWN_KEYS_MAX, DHT_PER_SUBNET_MAX, DHT_PROVIDERS_MAX,
-    DHT_QUERIES_MAX,
+    DHT_QUERIES_MAX, DHT_RENEWALS_PER_TICK,
 };
 use crate::{DhtError, Key, identity};
 
@@ -31,8 +30,7 @@ pub(super) struct Routing {
     provided: BTreeSet<Key>,
     /// When to tell new neighbours what we provide.
     renew: Option<Instant>,
-    subnets: BTreeMap<PeerId, IpAddr>,
-    table: BTreeSet<PeerId>,
+    renewing: VecDeque<Key>,
 }
 
 #[derive(Debug)]
@@ -46,25 +44,25 @@ type Answer = oneshot::Sender<Result<Vec<protocol::PeerId>, DhtError>>;
 impl Voice {
     /// Takes an identified peer into the routing table, if its subnet has room there.
     pub(super) fn route(&mut self, peer: PeerId, addresses: &[Multiaddr]) {
-        let subnet = addresses.iter().find_map(neighbourhood).map(|(_, subnet)| subnet);
-        if let Some(subnet) = subnet {
-            let taken = self.routing.subnets.iter();
-            let others = taken.filter(|(other, at)| **other != peer && **at == subnet).count();
-            if DHT_PER_SUBNET_MAX <= others {
+        let kad = &mut self.swarm.behaviour_mut().kad;
+        if let Some((_, subnet)) = addresses.iter().find_map(neighbourhood) {
+            let others = kad.kbuckets().map(|bucket| {
+                let entries = bucket.iter().filter(|entry| *entry.node.key.preimage() != peer);
+                let of = |at: &Multiaddr| neighbourhood(at).is_some_and(|(_, s)| s == subnet);
+                entries.filter(|entry| entry.node.value.iter().any(of)).count()
+            });
+            if DHT_PER_SUBNET_MAX <= others.sum() {
                 return;
             }
         }
         for address in addresses {
-            self.swarm.behaviour_mut().kad.add_address(&peer, address.clone());
-        }
-        if let (Some(subnet), true) = (subnet, self.routing.table.contains(&peer)) {
-            self.routing.subnets.insert(peer, subnet);
+            kad.add_address(&peer, address.clone());
         }
     }
 
     pub(super) fn on_kad(&mut self, event: kad::Event) {
         match event {
-            kad::Event::RoutingUpdated { peer, old_peer, .. } => self.on_routed(peer, old_peer),
+            kad::Event::RoutingUpdated { is_new_peer, .. } => self.on_routed(is_new_peer),
             kad::Event::InboundRequest { request: InboundRequest::AddProvider { record } } => {
                 self.on_provider_record(record);
             }
@@ -80,13 +78,10 @@ impl Voice {
         }
     }
 
-    fn on_routed(&mut self, peer: PeerId, old: Option<PeerId>) {
-        if let Some(old) = old {
-            self.routing.table.remove(&old);
-            self.routing.subnets.remove(&old);
-        }
-        let is_new = self.routing.table.insert(peer);
-        if is_new && self.routing.table.len() <= SMALL_TABLE && self.routing.renew.is_none() {
+    fn on_routed(&mut self, is_new: bool) {
+        let kad = &mut self.swarm.behaviour_mut().kad;
+        let size: usize = kad.kbuckets().map(|bucket| bucket.num_entries()).sum();
+        if is_new && size <= SMALL_TABLE && self.routing.renew.is_none() {
             self.routing.renew = Some(Instant::now() + Duration::from_secs(1));
         }
     }
@@ -105,6 +100,10 @@ impl Voice {
 
     pub(super) fn provide(&mut self, key: Key, answer: oneshot::Sender<Result<(), DhtError>>) {
         let routing = &mut self.routing;
+        if DHT_QUERIES_MAX <= routing.queries.len() {
+            let _ = answer.send(Err(DhtError::Busy));
+            return;
+        }
         let full = DHT_OWN_KEYS_MAX <= routing.provided.len() && !routing.provided.contains(&key);
         if full {
             let _ = answer.send(Err(DhtError::Full));
@@ -135,13 +134,16 @@ impl Voice {
 
     /// Tells neighbours that are new what we provide; they may be nearer to it than those before.
     pub(super) fn renew_provided(&mut self, now: Instant) {
-        if self.routing.renew.is_none_or(|at| now < at) {
-            return;
+        if self.routing.renew.is_some_and(|at| at <= now) {
+            self.routing.renew = None;
+            self.routing.renewing = self.routing.provided.iter().copied().collect();
         }
-        self.routing.renew = None;
-        for key in &self.routing.provided {
-            // It is in the store already, so that this cannot find the store full.
-            let _ = self.swarm.behaviour_mut().kad.start_providing(key.record());
+        for _ in 0..DHT_RENEWALS_PER_TICK {
+            let Some(key) = self.routing.renewing.pop_front() else { return };
+            if self.routing.provided.contains(&key) {
+                // It is in the store already, so that this cannot find the store full.
+                let _ = self.swarm.behaviour_mut().kad.start_providing(key.record());
+            }
         }
     }
 

@@ -1,25 +1,29 @@
 //! The loop: one event at a time, each to the file that knows its protocol.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::StreamExt;
 use libp2p::swarm::SwarmEvent;
 use libp2p::{Multiaddr, Swarm, ping};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval};
-use tracing::debug;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tracing::{debug, info};
 
 use super::Behaviour;
 use super::behaviour::BehaviourEvent;
 use super::connections::Connections;
 use super::discovery::Discovery;
 use super::routing::Routing;
+use crate::address::{Reach, is_wildcard, reach};
 use crate::command::Command;
 use crate::event::Event;
 use crate::faults::Faults;
-use crate::limits::TICK;
-use crate::start::{Shared, announce_address};
-use crate::{Config, identity};
+use crate::limits::{LISTEN_WITHIN, TICK};
+use crate::shared::Shared;
+use crate::start::listen_error;
+use crate::{Config, Reachability, StartError, identity};
 
 /// Owns the swarm and what only its task may touch.
 pub(crate) struct Voice {
@@ -30,7 +34,11 @@ pub(crate) struct Voice {
     pub(super) discovery: Discovery,
     pub(super) routing: Routing,
     pub(super) faults: Faults,
-    config: Config,
+    /// Whether what we listen on can be dialled by all.
+    is_public: bool,
+    /// Whether we listen on all interfaces, loopback among them.
+    listens_everywhere: bool,
+    acceptors: JoinSet<()>,
     orders: mpsc::Receiver<Command>,
 }
 
@@ -54,18 +62,48 @@ impl Voice {
             connections: Connections::default(),
             routing: Routing::default(),
             faults: Faults::default(),
-            config: config.clone(),
+            is_public: config.reachability == Reachability::Public,
+            listens_everywhere: config.listen.iter().any(|at| is_wildcard(at)),
+            acceptors: JoinSet::new(),
             orders,
         }
     }
 
-    /// Runs until the last handle is gone or told us to stop; the acceptors of streams end with it.
-    pub(crate) async fn run(
-        mut self,
-        talking: impl Future<Output = ()> + Send + 'static,
-        serving: impl Future<Output = ()> + Send + 'static,
-    ) {
-        let acceptors = [tokio::spawn(talking), tokio::spawn(serving)];
+    /// Runs an acceptor of streams as long as the node.
+    pub(crate) fn accept(&mut self, acceptor: impl Future<Output = ()> + Send + 'static) {
+        self.acceptors.spawn(acceptor);
+    }
+
+    /// Waits until every listener has told its first address, so that ports chosen by the system
+    /// are known to whoever started us.
+    ///
+    /// # Errors
+    /// A listener closed, or nothing was heard of it.
+    pub(crate) async fn until_listening(&mut self, listeners: usize) -> Result<(), StartError> {
+        let mut heard = BTreeSet::new();
+        while heard.len() < listeners {
+            let event = timeout(LISTEN_WITHIN, self.swarm.select_next_some()).await;
+            let event = event.map_err(|_| StartError::Setup {
+                what: "listening",
+                reason: "the system gave no address".to_owned(),
+            })?;
+            match &event {
+                SwarmEvent::NewListenAddr { listener_id, .. } => {
+                    heard.insert(listener_id.to_string());
+                }
+                SwarmEvent::ListenerClosed { reason: Err(error), addresses, .. } => {
+                    let address = addresses.first().map_or_else(String::new, Multiaddr::to_string);
+                    return Err(listen_error(&address, error));
+                }
+                _ => {}
+            }
+            self.on_event(event);
+        }
+        Ok(())
+    }
+
+    /// Runs until the last handle is gone or told us to stop.
+    pub(crate) async fn run(mut self) {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -78,15 +116,12 @@ impl Voice {
                 now = ticks.tick() => self.on_tick(now),
             }
         }
-        for acceptor in acceptors {
-            acceptor.abort();
-        }
         self.connections.stop();
         self.shared.roster.clear();
         debug!("network stopped");
     }
 
-    fn on_event(&mut self, event: SwarmEvent<super::behaviour::BehaviourEvent>) {
+    fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
         match event {
             SwarmEvent::Behaviour(event) => self.on_protocol(event),
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
@@ -99,7 +134,7 @@ impl Voice {
                 self.on_dial_failed(connection_id, peer_id, &error);
             }
             SwarmEvent::NewListenAddr { address, .. } => {
-                announce_address(&mut self.swarm, &self.shared, &self.config, address);
+                self.on_address(address);
             }
             SwarmEvent::ExpiredListenAddr { address, .. } => self.on_address_gone(&address),
             // What remains are steps on the way to these.
@@ -132,6 +167,17 @@ impl Voice {
             }
             Err(ping::Failure::Unsupported | ping::Failure::Other { .. }) => {}
         }
+    }
+
+    fn on_address(&mut self, address: Multiaddr) {
+        // Of a node on all interfaces, others have no use for its loopback address.
+        let is_of_use = !self.listens_everywhere || reach(&address) != Some(Reach::Loopback);
+        if self.is_public && is_of_use {
+            self.swarm.add_external_address(address.clone());
+        }
+        let full = format!("{address}/p2p/{}", self.swarm.local_peer_id());
+        info!(address = full, "listening");
+        self.shared.listens(full);
     }
 
     fn on_address_gone(&mut self, address: &Multiaddr) {

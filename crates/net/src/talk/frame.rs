@@ -1,4 +1,4 @@
-//! Frames of the talk stream: `u32 length | u8 kind | [job, 32 bytes] | body`, big-endian.
+//! Frames of the talk stream: `u32 length | u8 kind | [job, 32 | u64 audience] | body`, big-endian.
 
 use std::io;
 use std::sync::Arc;
@@ -21,7 +21,12 @@ const STEP: usize = 64 << 10;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Frame {
     Direct(Arc<[u8]>),
-    Job(JobId, Arc<[u8]>),
+    /// `audience` sums up to whom it was said; see [`Roster::audience`](crate::roster::Roster).
+    Job {
+        job: JobId,
+        audience: u64,
+        bytes: Arc<[u8]>,
+    },
     Ping(u64),
     Pong(u64),
 }
@@ -46,7 +51,7 @@ impl Frame {
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Direct(body) => 5 + body.len(),
-            Self::Job(_, body) => 5 + 32 + body.len(),
+            Self::Job { bytes, .. } => 5 + 32 + 8 + bytes.len(),
             Self::Ping(_) | Self::Pong(_) => 5 + 8,
         }
     }
@@ -59,10 +64,11 @@ impl Frame {
                 to.push(DIRECT);
                 to.extend(&body[..]);
             }
-            Self::Job(job, body) => {
+            Self::Job { job, audience, bytes } => {
                 to.push(JOB);
                 to.extend(job.as_bytes());
-                to.extend(&body[..]);
+                to.extend(audience.to_be_bytes());
+                to.extend(&bytes[..]);
             }
             Self::Ping(nonce) => {
                 to.push(PING);
@@ -80,8 +86,10 @@ impl Frame {
         match *kind {
             DIRECT => Some(Self::Direct(rest.into())),
             JOB => {
-                let (job, body) = rest.split_first_chunk::<32>()?;
-                Some(Self::Job(JobId::new(*job), body.into()))
+                let (job, rest) = rest.split_first_chunk::<32>()?;
+                let (audience, bytes) = rest.split_first_chunk::<8>()?;
+                let audience = u64::from_be_bytes(*audience);
+                Some(Self::Job { job: JobId::new(*job), audience, bytes: bytes.into() })
             }
             PING => Some(Self::Ping(u64::from_be_bytes(rest.try_into().ok()?))),
             PONG => Some(Self::Pong(u64::from_be_bytes(rest.try_into().ok()?))),
@@ -132,7 +140,7 @@ mod tests {
         let frames = [
             Frame::Direct((&b"hello"[..]).into()),
             Frame::Direct((&b""[..]).into()),
-            Frame::Job(JobId::new([3; 32]), vec![7; 200_000].into()),
+            Frame::Job { job: JobId::new([3; 32]), audience: 9, bytes: vec![7; 200_000].into() },
             Frame::Ping(5),
             Frame::Pong(u64::MAX),
         ];

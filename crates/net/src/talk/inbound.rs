@@ -1,6 +1,7 @@
 //! Listening: reads the frames on the stream that a peer opened to us.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use libp2p::Stream;
 use protocol::PeerId;
@@ -10,8 +11,9 @@ use tracing::debug;
 
 use super::Frame;
 use super::frame::{self, FrameError};
+use crate::event::{Relay, Way};
 use crate::limits::IDENTIFY_WITHIN;
-use crate::start::Shared;
+use crate::shared::Shared;
 use crate::{Event, Misdeed, Token, Topic};
 
 /// Reads until the stream ends. Waits while the application is behind, so that the sender's queue
@@ -53,11 +55,17 @@ async fn hear(
     frame: Frame,
     messages: &mpsc::Sender<Event>,
 ) -> Result<(), mpsc::error::SendError<Event>> {
-    let (topic, bytes) = match frame {
-        Frame::Direct(bytes) => (Topic::Direct, bytes),
+    let (topic, bytes, way) = match frame {
+        Frame::Direct(bytes) => (Topic::Direct, bytes, Way::Direct),
         // A message for a job that we just left is nobody's fault.
-        Frame::Job(job, _) if !shared.roster.has_joined(job) => return Ok(()),
-        Frame::Job(job, bytes) => (Topic::Job(job), bytes),
+        Frame::Job { job, .. } if !shared.roster.has_joined(job) => return Ok(()),
+        Frame::Job { job, audience, bytes } => {
+            if !shared.seen.first(job, &bytes, Instant::now()) {
+                return Ok(());
+            }
+            let relay = Relay { job, audience, bytes: bytes.clone() };
+            (Topic::Job(job), bytes, Way::Pushed(relay))
+        }
         Frame::Ping(number) => {
             if let Some(queue) = shared.roster.queue(from) {
                 // A peer that asks faster than it listens gets no answer.
@@ -70,7 +78,7 @@ async fn hear(
             return Ok(());
         }
     };
-    let token = Token { from, gossip: None };
+    let token = Token { from, way };
     messages.send(Event::Message { from, topic, bytes: bytes.to_vec(), token }).await
 }
 

@@ -13,7 +13,7 @@ use tracing::debug;
 use super::Frame;
 use super::queue::Outgoing;
 use crate::limits::{TALK_BURST_BYTES, TALK_IDLE, TALK_WRITE_WITHIN};
-use crate::start::Shared;
+use crate::shared::Shared;
 use crate::streams;
 
 /// A stream that lived so long was a good one, and its end begins a new count of failures.
@@ -30,19 +30,18 @@ enum End {
 
 /// Runs as long as the peer is connected; frames of a stream that fails may be lost.
 pub(crate) async fn speak(shared: Arc<Shared>, peer: PeerId, mut frames: Outgoing) {
-    let mut failures = 0;
+    let (mut failures, mut first) = (0, None);
     loop {
-        let mut first = None;
-        if !shared.roster.is_kept(peer) {
+        if first.is_none() && !shared.roster.is_kept(peer) {
             match frames.next().await {
                 Some(frame) => first = Some(frame),
                 None => return,
             }
         }
-        let end = match streams::open(&shared.control, peer, &shared.names.talk()).await {
+        let end = match shared.opener.open(peer, &shared.names.talk()).await {
             Ok(stream) => {
                 let opened = Instant::now();
-                let end = pump(&shared, peer, stream, first, &mut frames).await;
+                let end = pump(&shared, peer, stream, first.take(), &mut frames).await;
                 if TALK_WORKED <= opened.elapsed() {
                     failures = 0;
                 }

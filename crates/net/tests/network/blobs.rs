@@ -10,9 +10,10 @@ use crate::raw::{Raw, name_of};
 
 const SIZE: usize = (5 << 20) + 7;
 
-async fn fetcher() -> Node {
+/// A node whose patience ends soon: only for stories in which nothing but slowness can come.
+async fn impatient(name: u8) -> Node {
     let patience = Patience { stall: std::time::Duration::from_millis(300), ..Patience::default() };
-    start(Config { patience, ..config(1) }, Shelf::default()).await
+    start(Config { patience, ..config(name) }, Shelf::default()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,7 +65,7 @@ async fn a_provider_that_stalls_does_not_hold_up_the_others() {
     let bytes = noise(SIZE);
     let blob = BlobRef::of(&bytes);
     let gate = Gate::default();
-    let node = fetcher().await;
+    let (node, impatient) = (node(1).await, impatient(4).await);
     let stalls = holder(2, Shelf::of(&bytes, Manner::Waits(gate.clone()))).await;
     let honest = holder(3, Shelf::of(&bytes, Manner::Honest)).await;
     node.dial(&stalls).await;
@@ -74,11 +75,12 @@ async fn a_provider_that_stalls_does_not_hold_up_the_others() {
     in_time(node.net.fetch(blob, providers, basket.sink())).await.unwrap();
     assert!(basket.bytes() == bytes);
 
-    let alone = in_time(node.net.fetch(blob, vec![stalls.me()], Basket::all_of(blob).sink())).await;
+    impatient.dial(&stalls).await;
+    let fetching = impatient.net.fetch(blob, vec![stalls.me()], Basket::all_of(blob).sink());
+    let alone = in_time(fetching).await;
     let Err(FetchError::Unavailable { missing, sources }) = alone else { panic!("{alone:?}") };
     assert_eq!(missing, 6);
     assert_eq!(sources[0].end, SourceEnd::Fault(Misdeed::TooSlow));
-    gate.open();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,38 +112,77 @@ async fn providers_without_the_blob_or_with_a_wrong_tree_are_passed_over() {
     for other in [&empty, &liar, &short] {
         node.dial(other).await;
     }
-    let providers = vec![empty.me(), liar.me(), short.me(), name_of(77)];
-    let result = in_time(node.net.fetch(blob, providers, Basket::all_of(blob).sink())).await;
-    let Err(FetchError::Unavailable { missing: 6, sources }) = result else { panic!("{result:?}") };
-    let end = |peer| sources.iter().find(|s| s.peer == peer).map(|s| s.end.clone());
-    assert_eq!(end(empty.me()), Some(SourceEnd::Absent));
-    assert_eq!(end(liar.me()), Some(SourceEnd::Fault(Misdeed::WrongBytes)));
-    assert_eq!(end(short.me()), Some(SourceEnd::Absent), "it noticed by itself");
-    assert!(matches!(end(name_of(77)), Some(SourceEnd::Lost(_))));
+    for (peer, wanted) in [
+        (empty.me(), Some(SourceEnd::Absent)),
+        (liar.me(), Some(SourceEnd::Fault(Misdeed::WrongBytes))),
+        // It notices by itself.
+        (short.me(), Some(SourceEnd::Absent)),
+        // Nobody has heard of this one.
+        (name_of(77), None),
+    ] {
+        let basket = Basket::all_of(blob);
+        let result = in_time(node.net.fetch(blob, vec![peer], basket.sink())).await;
+        let Err(FetchError::Unavailable { missing: 6, sources }) = result else {
+            panic!("{result:?}")
+        };
+        match wanted {
+            Some(end) => assert_eq!(sources[0].end, end),
+            None => assert!(matches!(sources[0].end, SourceEnd::Lost(_)), "{sources:?}"),
+        }
+        assert!(basket.look().pieces.is_empty());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_are_none_are_faults() {
     let bytes = noise(100);
     let blob = BlobRef::of(&bytes);
-    let mut node = fetcher().await;
-    let mut raw = Raw::connect(9, &node.address()).await;
-    node.until_up(name_of(9)).await;
-    let honest: Vec<u8> = [&[1, 1][..], &bytes].concat();
+    let (mut patient, mut impatient) = (node(1).await, impatient(2).await);
+    let mut to_patient = Raw::connect(9, &patient.address()).await;
+    let mut to_impatient = Raw::connect(10, &impatient.address()).await;
+    patient.until_up(name_of(9)).await;
+    impatient.until_up(name_of(10)).await;
     for (answer, misdeed) in [
         (vec![7], Misdeed::BadFrame),
         (vec![1, 9], Misdeed::BadFrame),
         ([&[1, 1][..], &[0; 100]].concat(), Misdeed::WrongBytes),
-        (honest[..50].to_vec(), Misdeed::TooSlow),
-        (Vec::new(), Misdeed::TooSlow),
     ] {
-        let basket = Basket::all_of(blob);
-        let fetching = node.net.fetch(blob, vec![name_of(9)], basket.sink());
-        let (result, _stream) = tokio::join!(in_time(fetching), raw.answer_blob(answer));
-        let Err(FetchError::Unavailable { sources, .. }) = result else { panic!("{result:?}") };
-        assert_eq!(sources[0].end, SourceEnd::Fault(misdeed));
-        assert!(basket.look().pieces.is_empty());
+        assert_eq!(answered(&patient, &mut to_patient, 9, blob, answer).await, misdeed);
     }
+    let half = [&[1, 1][..], &bytes[..50]].concat();
+    for answer in [half, Vec::new()] {
+        let misdeed = answered(&impatient, &mut to_impatient, 10, blob, answer).await;
+        assert_eq!(misdeed, Misdeed::TooSlow);
+    }
+}
+
+/// What a node finds wrong with an answer.
+async fn answered(node: &Node, raw: &mut Raw, name: u8, blob: BlobRef, answer: Vec<u8>) -> Misdeed {
+    let basket = Basket::all_of(blob);
+    let fetching = node.net.fetch(blob, vec![name_of(name)], basket.sink());
+    let (result, _stream) = tokio::join!(in_time(fetching), raw.answer_blob(answer));
+    let Err(FetchError::Unavailable { sources, .. }) = result else { panic!("{result:?}") };
+    assert!(basket.look().pieces.is_empty());
+    match &sources[0].end {
+        SourceEnd::Fault(misdeed) => *misdeed,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_nobody_asked_for_are_a_fault() {
+    let bytes = noise(100);
+    let blob = BlobRef::of(&bytes);
+    let mut node = node(1).await;
+    let mut raw = Raw::connect(9, &node.address()).await;
+    node.until_up(name_of(9)).await;
+    let endless = [&[1, 1][..], &bytes, &[1; 1000]].concat();
+    let basket = Basket::all_of(blob);
+    let fetching = node.net.fetch(blob, vec![name_of(9)], basket.sink());
+    let (result, _stream) = tokio::join!(in_time(fetching), raw.answer_blob(endless));
+    result.unwrap();
+    assert!(basket.bytes() == bytes, "what was asked for is right");
+    until_fact(|| node.net.stats().faults == 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use net::{Event, Judgement, Topic};
 use protocol::JobId;
 
-use crate::harness::{Message, Node, in_time, node, shy};
+use crate::harness::{Message, Node, in_time, node, shy, until_fact};
 
 const JOB: JobId = JobId::new([7; 32]);
 
@@ -72,8 +72,9 @@ async fn only_what_is_accepted_is_passed_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_again_and_again_gets_a_peer_banned() {
-    let (first, mut second) = (shy(1).await, node(2).await);
+    let (mut first, mut second) = (shy(1).await, node(2).await);
     first.dial(&second).await;
+    first.until_up(second.me()).await;
     second.until_up(first.me()).await;
     for number in 0..8u8 {
         first.net.send(second.me(), vec![number]).unwrap();
@@ -82,6 +83,8 @@ async fn garbage_again_and_again_gets_a_peer_banned() {
     }
     second.until_down(first.me()).await;
     assert_eq!(second.net.stats().bans, 1);
+    // Until it has noticed, a dial says that it is connected already.
+    first.until_down(second.me()).await;
     assert!(first.net.dial(&second.address()).await.is_err());
 }
 
@@ -113,6 +116,37 @@ async fn a_small_audience_hears_everything_in_order() {
         }
     }
     assert_eq!(speaker.net.stats().gossip_sent, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn participants_who_do_not_see_each_other_hear_each_other_through_a_third() {
+    let (mut hub, mut first, mut second) = (node(1).await, shy(2).await, shy(3).await);
+    for member in [&hub, &first, &second] {
+        member.net.join(JOB).await.unwrap();
+    }
+    for leaf in [&mut first, &mut second] {
+        leaf.dial(&hub).await;
+        let hub = hub.me();
+        leaf.until(|e| matches!(e, Event::Joined { peer, .. } if peer == hub).then_some(())).await;
+    }
+    until_fact(|| hub.net.members(JOB).len() == 2).await;
+
+    first.net.broadcast(JOB, b"refused".to_vec()).unwrap();
+    first.net.broadcast(JOB, b"passed on".to_vec()).unwrap();
+    for judgement in [Judgement::Ignore, Judgement::Accept] {
+        let heard = hub.message().await;
+        assert_eq!(heard.from, first.me());
+        hub.judge(heard.token, judgement).await;
+    }
+    let heard = second.message().await;
+    assert_eq!((heard.from, &heard.bytes[..]), (hub.me(), &b"passed on"[..]));
+    second.judge(heard.token, Judgement::Accept).await;
+    // Nobody hears anything twice, nor its own words.
+    second.net.broadcast(JOB, b"answer".to_vec()).unwrap();
+    let heard = hub.message().await;
+    assert_eq!(heard.bytes, b"answer");
+    hub.judge(heard.token, Judgement::Accept).await;
+    assert_eq!(first.message().await.bytes, b"answer");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -125,9 +125,16 @@ pub(crate) fn noise(len: usize) -> Vec<u8> {
     bytes
 }
 
-/// A door that stays shut until the story opens it.
+/// A door that stays shut until the story opens it, or ends.
 #[derive(Clone, Default)]
 pub(crate) struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        // Threads that wait for ever would keep a story that failed from ending.
+        self.open();
+    }
+}
 
 impl Gate {
     pub(crate) fn open(&self) {

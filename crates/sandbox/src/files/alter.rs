@@ -168,8 +168,11 @@ impl Files {
         while let Some((id, length)) = open.pop() {
             let Ok(folder) = self.folder_mut(id) else { continue };
             folder.path_bytes = length;
-            let below: Vec<_> =
-                folder.entries.iter().map(|(name, child)| (*child, length + 1 + name.len())).collect();
+            let below: Vec<_> = folder
+                .entries
+                .iter()
+                .map(|(name, child)| (*child, length + 1 + name.len()))
+                .collect();
             open.extend(below.into_iter().filter(|(child, _)| self.is_folder(*child)));
         }
     }

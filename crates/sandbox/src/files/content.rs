@@ -20,7 +20,10 @@ pub(crate) enum Content {
     /// An input that lies on the host's disk and is read as the guest reads it.
     Host(Arc<HostFile>),
     Memory(Vec<u8>),
-    Scratch { scratch: ScratchFile, len: u64 },
+    Scratch {
+        scratch: ScratchFile,
+        len: u64,
+    },
 }
 
 /// A file of the host and the size that it is said to have.

@@ -46,8 +46,7 @@ impl Space {
 
     /// Whether a file of `len` bytes belongs on disk.
     pub(super) fn spills(&self, len: u64) -> bool {
-        let most =
-            if CROWDED_BYTES < self.resident { SPILL_BYTES_CROWDED } else { SPILL_BYTES };
+        let most = if CROWDED_BYTES < self.resident { SPILL_BYTES_CROWDED } else { SPILL_BYTES };
         most < len
     }
 
@@ -71,12 +70,8 @@ impl ScratchFile {
     pub(crate) fn new(folder: &Path) -> io::Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let path = folder.join(NEXT.fetch_add(1, Ordering::Relaxed).to_string());
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)?;
+        let file =
+            OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
         Ok(Self { file, path: Some(path) })
     }
 

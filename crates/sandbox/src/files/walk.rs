@@ -62,11 +62,9 @@ impl Files {
         self.folder(folder)?;
         let folder_meant = path.ends_with('/');
         Ok(match last {
-            Some(name) => Place {
-                node: self.child(folder, name),
-                entry: Some((folder, name)),
-                folder_meant,
-            },
+            Some(name) => {
+                Place { node: self.child(folder, name), entry: Some((folder, name)), folder_meant }
+            }
             None => Place { node: Some(folder), entry: None, folder_meant },
         })
     }

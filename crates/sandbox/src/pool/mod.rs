@@ -3,13 +3,13 @@
 mod exchange;
 mod folders;
 mod link;
-mod workers;
 mod process;
 mod request;
 mod run;
+mod workers;
 
 pub use folders::OutputFile;
-pub use workers::{Busy, Pool, PoolConfig, run_local};
 pub use process::StartError;
 pub use request::{FileSource, GuestUnit, RunRequest};
 pub use run::{Output, OutputBytes, Ran, Run};
+pub use workers::{Busy, Pool, PoolConfig, run_local};

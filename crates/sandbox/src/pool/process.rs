@@ -62,10 +62,10 @@ pub(super) struct Recipe {
 impl Recipe {
     /// Starts a worker and waits until it is ready.
     pub(super) async fn start(&self, serial: u64) -> Result<Worker, StartError> {
-        let scratch = self.folders.worker(serial).map_err(|source| StartError::Folder {
-            path: self.folders.outputs(),
-            source,
-        })?;
+        let scratch = self
+            .folders
+            .worker(serial)
+            .map_err(|source| StartError::Folder { path: self.folders.outputs(), source })?;
         let mut worker = self.spawn(&scratch)?;
         worker.link.send(&frame(&Order::Start(Start {
             cache: self.cache.as_path().into(),

@@ -105,10 +105,7 @@ impl Post<'_> {
         }
     }
 
-    fn files(
-        &mut self,
-        files: Vec<(String, FileSource)>,
-    ) -> io::Result<Vec<(String, WireSource)>> {
+    fn files(&mut self, files: Vec<(String, FileSource)>) -> io::Result<Vec<(String, WireSource)>> {
         files.into_iter().map(|(path, source)| Ok((path, self.source(source)?))).collect()
     }
 }

@@ -9,11 +9,11 @@ use protocol::Loss;
 use tokio::sync::{Semaphore, mpsc};
 use tracing::error;
 
+use super::exchange::{Ending, Exchange};
 use super::folders::Folders;
 use super::process::{Recipe, StartError, Worker};
 use super::request::{FileSource, GuestUnit, Prepared, RunRequest};
 use super::run::{Ran, Run};
-use super::exchange::{Exchange, Ending};
 use crate::limits::{REQUEST_UNITS_MAX, WAITING_REQUESTS_MAX, WAITING_RESULTS_MAX};
 
 /// How a pool's workers are started and where they may write.
@@ -64,8 +64,10 @@ impl Pool {
     /// [`StartError`] if the folders or the first worker do not come up.
     pub async fn start(config: PoolConfig) -> Result<Self, StartError> {
         let folder = |path: &PathBuf, source| StartError::Folder { path: path.clone(), source };
-        let folders = Folders::new(&config.scratch_dir).map_err(|e| folder(&config.scratch_dir, e))?;
-        let cache = std::path::absolute(&config.cache_dir).map_err(|e| folder(&config.cache_dir, e))?;
+        let folders =
+            Folders::new(&config.scratch_dir).map_err(|e| folder(&config.scratch_dir, e))?;
+        let cache =
+            std::path::absolute(&config.cache_dir).map_err(|e| folder(&config.cache_dir, e))?;
         let program = std::path::absolute(&config.program)
             .map_err(|source| StartError::Spawn { program: config.program.clone(), source })?;
         let folders = Arc::new(folders);

@@ -129,11 +129,8 @@ pub(super) struct Descriptors(Vec<Option<Descriptor>>);
 
 impl Descriptors {
     pub(super) fn new() -> Self {
-        let mut root = Descriptor::new(
-            Target::Node(ROOT),
-            rights::FOLDER,
-            rights::FOLDER | rights::FILE,
-        );
+        let mut root =
+            Descriptor::new(Target::Node(ROOT), rights::FOLDER, rights::FOLDER | rights::FILE);
         root.is_preopen = true;
         let stdin = Descriptor::new(Target::Stdin, rights::STDIN, 0);
         let stdout = Descriptor::new(Target::Stdout, rights::STDOUT, 0);

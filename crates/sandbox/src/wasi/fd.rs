@@ -20,12 +20,7 @@ pub(super) fn fd_advise(
     if advice <= 5 { Ok(()) } else { Err(Errno::Inval.into()) }
 }
 
-pub(super) fn fd_allocate(
-    call: &mut Call<'_>,
-    fd: u32,
-    offset: u64,
-    len: u64,
-) -> Result<(), Stop> {
+pub(super) fn fd_allocate(call: &mut Call<'_>, fd: u32, offset: u64, len: u64) -> Result<(), Stop> {
     let node = file(call, fd, rights::FD_ALLOCATE)?;
     if len == 0 {
         return Err(Errno::Inval.into());
@@ -182,13 +177,9 @@ fn stat(call: &Call<'_>, fd: u32) -> Result<Stat, Errno> {
     let descriptor = call.guest.descriptors.get(fd)?;
     Ok(match descriptor.target {
         Target::Node(node) => call.guest.files.stat(node),
-        Target::Stdin | Target::Stdout | Target::Stderr => Stat {
-            ino: 0,
-            filetype: Filetype::Unknown,
-            links: 1,
-            size: 0,
-            times: Times::default(),
-        },
+        Target::Stdin | Target::Stdout | Target::Stderr => {
+            Stat { ino: 0, filetype: Filetype::Unknown, links: 1, size: 0, times: Times::default() }
+        }
     })
 }
 

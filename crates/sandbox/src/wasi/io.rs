@@ -177,12 +177,7 @@ fn read_stdin(call: &mut Call<'_>, buffers: &[Buffer]) -> Result<u32, Stop> {
     Ok(done)
 }
 
-fn write(
-    call: &mut Call<'_>,
-    node: NodeId,
-    buffers: &[Buffer],
-    offset: u64,
-) -> Result<u32, Stop> {
+fn write(call: &mut Call<'_>, node: NodeId, buffers: &[Buffer], offset: u64) -> Result<u32, Stop> {
     let total = total(buffers)?;
     if i64::try_from(offset.saturating_add(u64::from(total))).is_err() {
         return Err(Errno::Fbig.into());

@@ -45,11 +45,6 @@ impl Memory<'_> {
         self.write(at, &value.to_le_bytes())
     }
 
-    pub(super) fn read_u32(&self, at: u32) -> Result<u32, Errno> {
-        let bytes = self.bytes(at, 4)?;
-        Ok(u32::from_le_bytes(bytes.try_into().expect("four bytes were asked for")))
-    }
-
     /// A path: UTF-8, and not longer than any path may be.
     pub(super) fn path(&self, at: u32, len: u32) -> Result<&str, Errno> {
         if GUEST_PATH_BYTES_MAX < len {

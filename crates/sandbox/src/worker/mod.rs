@@ -1,8 +1,8 @@
 //! The worker process: it takes orders on stdin, runs guests, and reports on stdout.
 
 mod lockdown;
-mod process;
 mod outbox;
+mod process;
 mod serve;
 mod watch;
 

@@ -44,16 +44,23 @@ fn work() -> io::Result<()> {
     let outbox = Arc::new(Outbox::new(reports));
     let watch = Watch::start(outbox.clone())?;
     let (to_server, queue) = channel();
-    let reports = outbox.clone();
     let serve = move || {
-        let served = catch_unwind(AssertUnwindSafe(|| Server::new(start, reports, watch).run(queue)));
+        let serve = || match Server::new(start, outbox.clone(), watch) {
+            Ok(server) => {
+                outbox.send(&Report::Ready(missing));
+                server.run(queue);
+            }
+            Err(why) => {
+                let _ = writeln!(io::stderr(), "sandbox worker: {why}");
+            }
+        };
+        let served = catch_unwind(AssertUnwindSafe(serve));
         end_process(if served.is_ok() { EXIT_CONFUSED } else { EXIT_PANIC })
     };
     std::thread::Builder::new()
         .name("guest".to_owned())
         .stack_size(THREAD_STACK_BYTES)
         .spawn(serve)?;
-    outbox.send(&Report::Ready(missing));
 
     // This thread always reads, whatever the others do, so that it notices when the parent is gone:
     // then the process ends at once. (A death signal would follow the parent's thread, not the parent.)

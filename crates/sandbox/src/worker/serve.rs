@@ -45,18 +45,27 @@ struct Opened {
 
 impl Server {
     /// To be called on the thread that runs guests: its clock is the one that is watched.
-    pub(super) fn new(start: Start, outbox: Arc<Outbox>, watch: Arc<Watch>) -> Self {
+    ///
+    /// # Errors
+    /// A sentence for people, if the engine does not start.
+    pub(super) fn new(
+        start: Start,
+        outbox: Arc<Outbox>,
+        watch: Arc<Watch>,
+    ) -> Result<Self, String> {
         let cache: PathBuf = start.cache.into();
         let outputs = Outputs { folder: start.outputs.into(), serial: start.serial, next: 0 };
-        Self {
-            modules: Modules::new(&cache),
+        let mut modules = Modules::new(&cache);
+        modules.warm_up()?;
+        Ok(Self {
+            modules,
             pages: Pages::new(),
             clock: CpuClock::of_this_thread(),
             scratch: start.scratch.into(),
             outputs,
             outbox,
             watch,
-        }
+        })
     }
 
     /// Carries out orders until there can be no more, or one that makes no sense.
@@ -152,7 +161,9 @@ fn read_all(source: &WireSource) -> Result<Vec<u8>, String> {
             let most = protocol::limits::MODULE_BYTES_MAX + 1;
             let mut bytes = Vec::new();
             fs::File::open(&path)
-                .and_then(|file| file.take(size.saturating_add(1).min(most)).read_to_end(&mut bytes))
+                .and_then(|file| {
+                    file.take(size.saturating_add(1).min(most)).read_to_end(&mut bytes)
+                })
                 .map_err(|error| format!("the module in {shown} cannot be read: {error}"))?;
             Ok(bytes)
         }

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::process::end_process;
 use super::outbox::Outbox;
+use super::process::end_process;
 use crate::cpu::CpuClock;
 use crate::limits::{COMPILE_CPU, TICK, wall_limit};
 use crate::wire::{EXIT_COMPILE_TIMEOUT, EXIT_TIMEOUT, Report};
@@ -77,13 +77,18 @@ impl Watch {
 
     fn set(&self, what: What, clock: &CpuClock, cpu: Duration, wall: Duration) {
         let (clock, start) = (clock.again(), Instant::now());
-        self.lock().task = Some(Task { what, clock, cpu, start, wall, announced: false });
+        let mut state = self.lock();
+        state.task = Some(Task { what, clock, cpu, start, wall, announced: false });
+        if !state.is_busy {
+            self.busy.notify_one();
+        }
     }
 
     fn keep(&self, outbox: &Outbox) {
         let mut state = self.lock();
         loop {
-            while !state.is_busy {
+            // A unit that runs is watched, whatever else is said about being busy.
+            while !state.is_busy && state.task.is_none() {
                 state = self.busy.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
             drop(state);
@@ -104,9 +109,8 @@ impl Watch {
                 && TICK <= task.start.elapsed()
             {
                 task.announced = true;
-                drop(state);
+                // Still under the lock: once said, it is true until the unit's result is sent.
                 outbox.send(&Report::Running(index));
-                state = self.lock();
             }
         }
     }

@@ -83,7 +83,10 @@ fn tell(prepared: &Prepared, tried: &[Tried]) -> Outcome<()> {
         .collect();
     table(&["STAGE", "UNITS", "BATCH", "CPU", "MEMORY", "OUTPUT"], &rows)?;
     for one in tried {
-        talk(format!("stage `{}` unit 0: {}; best is batch = {}", one.stage, one.said, one.best_batch));
+        talk(format!(
+            "stage `{}` unit 0: {}; best is batch = {}",
+            one.stage, one.said, one.best_batch
+        ));
     }
     talk(format!("{} of data in {} blobs", show_bytes(prepared.bytes()), prepared.blobs.len()));
     Ok(())

@@ -9,6 +9,7 @@ use protocol::outcome_folder;
 use crate::cli::args::Output;
 use crate::cli::entry::Context;
 use crate::cli::failure::Outcome;
+use crate::cli::many::for_each;
 use crate::cli::save::Folder;
 use crate::cli::show;
 use crate::cli::terminal::{copy, json, talk};
@@ -24,6 +25,8 @@ pub(crate) struct Fetched {
     units: u64,
     files: u64,
     bytes: u64,
+    /// Whether there is more than stdout.
+    has_files: bool,
     /// Units that did not end with exit code 0.
     pub(crate) failed: u64,
     unverified: u64,
@@ -42,11 +45,12 @@ pub(crate) fn results(
     loop {
         let page = client.results(status.job, fetched.units, PAGE)?;
         let empty = page.units.is_empty();
+        if let Some(folder) = &folder {
+            for_each(&page.units, |unit| save(client, folder, unit, page.total == 1))?;
+        }
         for unit in page.units {
-            match &folder {
-                Some(folder) => save(client, folder, &unit, page.total == 1, &mut fetched)?,
-                None if context.output == Output::Table => print(client, &unit, &mut fetched)?,
-                None => {}
+            if folder.is_none() && context.output == Output::Table {
+                print(client, &unit)?;
             }
             fetched.count(&unit);
             if context.output == Output::Json {
@@ -67,6 +71,12 @@ pub(crate) fn results(
 impl Fetched {
     fn count(&mut self, unit: &UnitResult) {
         self.units += 1;
+        let files = unit.files.iter().map(|file| file.blob);
+        for blob in files.chain(unit.stdout) {
+            self.files += 1;
+            self.bytes += blob.size;
+        }
+        self.has_files |= !unit.files.is_empty();
         self.unverified += u64::from(!unit.verified);
         if !unit.ending.is_success() {
             self.failed += 1;
@@ -93,9 +103,8 @@ impl Fetched {
                 show_bytes(self.bytes),
                 folder.display()
             )),
-            None if 0 < self.files => talk(format!(
-                "{units}, {verified}; {} files are fetched by `dugnad job get {} -o DIR`",
-                self.files,
+            None if self.has_files => talk(format!(
+                "{units}, {verified}; `dugnad job get {} -o DIR` fetches their files",
                 show::short(status.job)
             )),
             None => talk(format!("{units}, {verified}")),
@@ -103,13 +112,7 @@ impl Fetched {
     }
 }
 
-fn save(
-    client: &Client,
-    folder: &Folder,
-    unit: &UnitResult,
-    only: bool,
-    fetched: &mut Fetched,
-) -> Outcome<()> {
+fn save(client: &Client, folder: &Folder, unit: &UnitResult, only: bool) -> Outcome<()> {
     let place = if only {
         String::new()
     } else {
@@ -122,14 +125,11 @@ fn save(
     let files = unit.files.iter().map(|file| (format!("{below}{}", file.path), file.blob));
     for (path, blob) in stdout.into_iter().chain(files) {
         folder.write(&format!("{place}{path}"), blob, &mut client.blob(blob.id)?)?;
-        fetched.files += 1;
-        fetched.bytes += blob.size;
     }
     Ok(())
 }
 
-fn print(client: &Client, unit: &UnitResult, fetched: &mut Fetched) -> Outcome<()> {
-    fetched.files += unit.files.len() as u64;
+fn print(client: &Client, unit: &UnitResult) -> Outcome<()> {
     match unit.stdout {
         Some(blob) if 0 < blob.size => copy(&mut client.blob(blob.id)?),
         Some(_) | None => Ok(()),

@@ -15,7 +15,6 @@ use crate::cli::job::follow::{Follow, News, Next, Settled};
 use crate::cli::job::progress::Progress;
 use crate::cli::job::run::unfinished;
 use crate::cli::show;
-use crate::cli::terminal::talk;
 
 /// How long a job is looked for by default.
 const FIND_WITHIN: Duration = Duration::from_secs(60);
@@ -76,9 +75,9 @@ fn wait(client: &Client, job: JobId, args: &GetArgs) -> Outcome<JobStatus> {
     let mut settled = Settled::default();
     let mut last: Option<Box<JobStatus>> = None;
     loop {
-        let found = last.as_ref().is_some_and(|status| {
-            !matches!(status.state, JobState::Seeking | JobState::Fetching)
-        });
+        let found = last
+            .as_ref()
+            .is_some_and(|status| !matches!(status.state, JobState::Seeking | JobState::Fetching));
         let patience = if found { patience } else { Some(patience.unwrap_or(FIND_WITHIN)) };
         let left = patience.map(|patience| patience.saturating_sub(started.elapsed()));
         match follow.next(left) {
@@ -95,7 +94,7 @@ fn wait(client: &Client, job: JobId, args: &GetArgs) -> Outcome<JobStatus> {
             }
             News::Lost(error) => return Err(error.into()),
             News::Silence => {
-                talk("the time is over");
+                progress.leave();
                 let known = last.map_or_else(|| client.job(&job.to_string()), |last| Ok(*last));
                 return Err(unfinished(&known?));
             }

@@ -36,7 +36,8 @@ impl Progress {
             let steps = (done * STEPS).checked_div(units).unwrap_or(0);
             let now = (show::state(&status.state), steps, status.safe_to_leave);
             if self.said.as_ref() != Some(&now) {
-                talk(line(status));
+                let safe = if status.safe_to_leave { ", safe to leave" } else { "" };
+                talk(line(status) + safe);
                 self.said = Some(now);
             }
         }
@@ -65,7 +66,7 @@ impl Progress {
 
 fn line(status: &JobStatus) -> String {
     let (done, units) = show::done(status);
-    let mut line = format!("{}: {done} of {}", show::state(&status.state), show::units(units));
+    let mut line = format!("{done} of {}: {}", show::units(units), show::state(&status.state));
     if let Some(why) = &status.idle_reason {
         line += &format!(" (this node does not work on it: {why})");
     }

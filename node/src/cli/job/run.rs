@@ -114,7 +114,9 @@ fn finish(context: &Context, args: &RunArgs, door: &Door, status: &JobStatus) ->
     let fetched = fetch::results(context, &door.client, status, args.to.as_deref())?;
     if status.state == JobState::SelfExecuted {
         talk("the results are self-executed, not verified: no other peer has computed them");
-        talk("add peers with --bootstrap, or run `dugnad node run` on a second machine of this network");
+        talk(
+            "add peers with --bootstrap, or run `dugnad node run` on a second machine of this network",
+        );
     }
     Ok(if fetched.failed == 0 { end } else { End::Failed })
 }
@@ -136,18 +138,21 @@ pub(crate) fn unfinished(status: &JobStatus) -> Failure {
                     format!("stage `{}` unit {}: {why}", unit.stage, unit.unit)
                 })
                 .collect();
-            format!("raise the limits that were too low ({})", reasons.join("; "))
+            format!("{}; `dugnad job check` tries a unit here", reasons.join("; "))
         }
         JobState::Broken { .. } => "submit it again".to_owned(),
         JobState::Expired => "submit it again with a later `expires`".to_owned(),
         JobState::Cancelled => "submit it again if it is wanted".to_owned(),
-        JobState::Seeking => "give the whole id, or ask while more peers are connected".to_owned(),
-        JobState::Fetching
-        | JobState::Running
-        | JobState::Verified
-        | JobState::SelfExecuted => format!("`dugnad job get --wait {}` waits for it", status.job),
+        JobState::Seeking => "check the id, and try again when more peers are connected".to_owned(),
+        JobState::Fetching | JobState::Running | JobState::Verified | JobState::SelfExecuted => {
+            format!("`dugnad job get --wait {}` waits for it", status.job)
+        }
     };
     let (done, units) = show::done(status);
-    let error = format!("{} ({done} of {})", show::state(&status.state), show::units(units));
+    let error = if status.state == JobState::Seeking {
+        "nobody who could be asked knows the job".to_owned()
+    } else {
+        format!("{done} of {}: {}", show::units(units), show::state(&status.state))
+    };
     Failure::new(end, error, hint)
 }

@@ -48,8 +48,7 @@ fn print(status: &JobStatus) -> Outcome<()> {
             std::iter::once(stage.name.clone()).chain(counts.map(|n| n.to_string())).collect()
         })
         .collect();
-    let heading =
-        ["STAGE", "UNITS", "OPEN", "RUNNING", "ACCEPTED", "SELF-EXECUTED", "CONTESTED"];
+    let heading = ["STAGE", "UNITS", "OPEN", "RUNNING", "ACCEPTED", "SELF-EXECUTED", "CONTESTED"];
     table(&heading, &rows)?;
     peers(status)?;
     stuck(status)

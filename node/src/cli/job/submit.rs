@@ -10,6 +10,7 @@ use crate::cli::door::running;
 use crate::cli::entry::Context;
 use crate::cli::failure::{End, Outcome};
 use crate::cli::job::follow::{Follow, News};
+use crate::cli::many::for_each;
 use crate::cli::show;
 use crate::cli::terminal::{data, json, talk};
 
@@ -43,9 +44,8 @@ pub(crate) fn hand_over(client: &Client, prepared: &Prepared) -> Outcome<JobId> 
         prepared.blobs.len(),
         show_bytes(prepared.bytes())
     ));
-    for source in &prepared.blobs {
-        client.put(source)?;
-    }
+    // Small blobs that arrive together share a write to the node's disk.
+    for_each(&prepared.blobs, |source| Ok(client.put(source)?))?;
     Ok(client.submit(&prepared.draft)?)
 }
 
@@ -70,7 +70,10 @@ fn wait_for_keepers(client: &Client, job: JobId) -> Outcome {
                 }
             }
             News::Interrupted => {
-                talk(format!("not safe to leave yet: keep the node running; come back with `dugnad job watch {}`", show::short(job)));
+                talk(format!(
+                    "not safe to leave yet: keep the node running; come back with `dugnad job watch {}`",
+                    show::short(job)
+                ));
                 return Ok(End::Interrupted);
             }
             News::Lost(error) => return Err(error.into()),

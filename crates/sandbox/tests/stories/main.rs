@@ -1,0 +1,11 @@
+//! Guests, good and bad, told through one harness: real worker processes, a real engine.
+
+mod bad_modules;
+mod bad_units;
+mod deaths;
+mod determinism;
+mod harness;
+mod outputs;
+mod programs;
+mod requests;
+mod wasi;
