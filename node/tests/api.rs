@@ -1,5 +1,7 @@
 //! The HTTP API of a real node over real sockets: who may ask at all, and what is answered.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;

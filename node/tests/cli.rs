@@ -1,5 +1,7 @@
 //! The program as people use it: what it prints where, and how it ends.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 

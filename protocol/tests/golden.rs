@@ -1,5 +1,7 @@
 //! Golden vectors: the bytes and ids that every implementation must produce, kept in `golden.txt`.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+
 use std::fmt::Write;
 
 use protocol::*;

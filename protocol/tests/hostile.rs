@@ -1,5 +1,7 @@
 //! Hostile bytes: what strangers send is refused or read, and never panics.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+
 use std::sync::Arc;
 
 use protocol::*;

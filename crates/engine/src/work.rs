@@ -17,6 +17,9 @@ use crate::{Effect, PackId, RunId};
 
 type Place = (u16, About);
 
+/// The slot that we voted in, and each unit's digest and trace.
+type Kept = (Slot, Vec<(Hash, Hash)>);
+
 /// What this node executes and has executed for one job.
 #[derive(Debug)]
 pub(crate) struct Work {
@@ -29,7 +32,7 @@ pub(crate) struct Work {
     /// Units executed and not packed yet.
     pub(crate) executions: BTreeMap<(u16, u64), Execution>,
     /// Digests and traces of batches that we voted on: ballots are cast from them.
-    kept: BTreeMap<(u16, u32), (Slot, Vec<(Hash, Hash)>)>,
+    kept: BTreeMap<(u16, u32), Kept>,
     kept_units: usize,
     /// What gave no outcome here rests until then.
     resting: BTreeMap<Place, u64>,

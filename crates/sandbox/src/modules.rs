@@ -93,7 +93,7 @@ impl Modules {
         // Either preparation may have been needed; only one of the two files can be there.
         for canonicalise in [true, false] {
             let variant = Variant { metered, canonicalise };
-            if let Some(ready) = self.from_disk(id, variant)? {
+            if let Some(ready) = self.read_back(id, variant)? {
                 return Ok(ready);
             }
         }
@@ -118,7 +118,7 @@ impl Modules {
         Ok(ready)
     }
 
-    fn from_disk(&mut self, id: BlobId, variant: Variant) -> Result<Option<Ready>, String> {
+    fn read_back(&mut self, id: BlobId, variant: Variant) -> Result<Option<Ready>, String> {
         let Some(path) = self.path(id, variant)? else { return Ok(None) };
         let Some((sizes, compiled)) = read_file(&path) else { return Ok(None) };
         let host = self.host(variant)?;

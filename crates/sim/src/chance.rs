@@ -22,6 +22,7 @@ impl Chance {
         Self(u64::from_le_bytes(word))
     }
 
+    #[expect(clippy::should_implement_trait, reason = "chance has no end, so no `Option`")]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;

@@ -116,6 +116,9 @@ pub(crate) enum Happening {
 /// Events of one world; more of them mean that somebody runs in circles.
 const EVENTS_MAX: u64 = 6_000_000;
 
+/// Who is told every line of a trace.
+type Listener = Box<dyn FnMut(&str)>;
+
 /// A network of production engines in one thread, with one clock and one seed.
 pub struct World {
     pub(crate) scenario: Scenario,
@@ -144,7 +147,7 @@ pub struct World {
     /// Kept for an autopsy.
     pub(crate) record: Option<Record>,
     hasher: blake3::Hasher,
-    trace: Option<Box<dyn FnMut(&str)>>,
+    trace: Option<Listener>,
 }
 
 /// What the owners have done with a job.

@@ -1,5 +1,7 @@
 //! Worlds that must keep every promise: two hundred drawn ones, and the named scenarios.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+
 use std::collections::BTreeMap;
 use std::sync::mpsc;
 

@@ -190,7 +190,7 @@ fn parse_log(text: &str) -> Result<String, &'static str> {
 
 fn show_size(bytes: u64) -> String {
     let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
-    let even = units.into_iter().find(|(shift, _)| bytes != 0 && bytes % (1 << shift) == 0);
+    let even = units.into_iter().find(|(shift, _)| bytes != 0 && bytes.is_multiple_of(1 << shift));
     match even {
         Some((shift, unit)) => format!("{} {unit}", bytes >> shift),
         None => bytes.to_string(),

@@ -57,9 +57,12 @@ pub enum ResultsError {
 }
 
 /// The results that were listed last: who reads them page by page asks many times.
+/// A job, its batches, and the units that were found in them.
+type Listing = (JobId, Vec<BatchResult>, Vec<ResultUnit>);
+
 #[derive(Debug, Default)]
 pub(crate) struct Listed {
-    last: Mutex<Option<(JobId, Vec<BatchResult>, Vec<ResultUnit>)>>,
+    last: Mutex<Option<Listing>>,
 }
 
 impl Listed {

@@ -1,6 +1,7 @@
 //! Packing: the executions of a batch become one blob, and leave the journal in the same commit.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use engine::{Event, PackId};
@@ -106,10 +107,10 @@ fn gather(
         }
     }
     for blob in outcomes.iter().flat_map(small) {
-        if !found.contains_key(&blob.id) {
+        if let Entry::Vacant(place) = found.entry(blob.id) {
             // An earlier pack of the same unit may have taken it along as a blob.
             let bytes = store.get(blob.id, INLINE_BYTES_MAX);
-            found.insert(blob.id, bytes.map_err(|_| PackLoss::Output(blob.id))?);
+            place.insert(bytes.map_err(|_| PackLoss::Output(blob.id))?);
         }
     }
     Ok((outcomes.to_vec(), found))

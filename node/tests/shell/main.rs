@@ -1,5 +1,7 @@
 //! What the shell promises its engine, each family of effects on its own, and nodes as a whole.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+
 mod body;
 mod guests;
 

@@ -1,5 +1,7 @@
 //! The verdict, attacked: every known attack and a few hundred random worlds of liars.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+
 mod bounds;
 mod copying;
 mod dice;

@@ -102,7 +102,7 @@ fn idle_identities_with_a_junk_vote_each_do_not_hold_up_a_contest() {
         w.post_leaves("l0", 0, &lie);
         w.post_leaves("h0", 0, &truth);
         for idle in names("idle", 9) {
-            w.state(0, &[&idle], &vec![digest("junk"); 4], digest(&idle));
+            w.state(0, &[&idle], &[digest("junk"); 4], digest(&idle));
         }
         w.ballots(0, 1, &["l0", "l1"], lie[1]);
         w.ballots(0, 1, &strs(&honest), truth[1]);

@@ -1,3 +1,5 @@
+//! What the client makes of a node's answers.
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::thread::JoinHandle;

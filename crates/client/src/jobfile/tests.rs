@@ -1,3 +1,5 @@
+//! What a job file may say, and what each mistake in one is answered with.
+
 use std::path::{Path, PathBuf};
 
 use super::{Cut, JobFile, SourceSpec, StdinSpec};

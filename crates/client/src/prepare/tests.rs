@@ -1,3 +1,5 @@
+//! How data is cut, hashed and prepared for a node.
+
 use std::fs;
 use std::io::Read;
 use std::path::Path;

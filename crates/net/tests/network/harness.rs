@@ -60,7 +60,7 @@ impl Node {
         self.net.listen_addrs().remove(0)
     }
 
-    pub(crate) async fn dial(&self, other: &Node) {
+    pub(crate) async fn dial(&self, other: &Self) {
         assert_eq!(self.net.dial(&other.address()).await, Ok(other.me()));
     }
 

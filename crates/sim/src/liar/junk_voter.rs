@@ -28,7 +28,7 @@ impl Part for JunkVoter {
     fn ran(&mut self, task: &Task, ran: Ran, forged: &mut Vec<Vec<u8>>) -> Ran {
         self.plan = Some((task.job, task.plan.clone()));
         let junk = self.chance.next();
-        if junk % 4 == 0 { ran } else { Ok(lie(task, &junk.to_le_bytes(), forged)) }
+        if junk.is_multiple_of(4) { ran } else { Ok(lie(task, &junk.to_le_bytes(), forged)) }
     }
 
     fn write(&mut self, job: JobId, mut items: Vec<Item>) -> Vec<Item> {
