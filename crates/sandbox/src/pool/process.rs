@@ -46,6 +46,7 @@ pub(super) struct Worker {
     pub(super) missing: Vec<String>,
     scratch: PathBuf,
     said: Arc<Mutex<String>>,
+    listener: tokio::task::JoinHandle<()>,
     // The worker's folder lies in these.
     _folders: Arc<Folders>,
 }
@@ -116,7 +117,7 @@ impl Recipe {
             unreachable!("all three streams are pipes");
         };
         let said = Arc::default();
-        tokio::spawn(listen(stderr, Arc::clone(&said)));
+        let listener = tokio::spawn(listen(stderr, Arc::clone(&said)));
         Ok(Worker {
             pid: child.id().unwrap_or(0),
             child,
@@ -124,6 +125,7 @@ impl Recipe {
             missing: Vec::new(),
             scratch: scratch.to_owned(),
             said,
+            listener,
             _folders: self.folders.clone(),
         })
     }
@@ -132,10 +134,15 @@ impl Recipe {
 impl Worker {
     /// Waits for a worker that has closed its side, and helps if it does not end by itself.
     pub(super) async fn end(&mut self) -> io::Result<ExitStatus> {
-        if let Ok(status) = timeout(std::time::Duration::from_secs(1), self.child.wait()).await {
-            return status;
-        }
-        self.kill().await
+        let patience = std::time::Duration::from_secs(1);
+        let ended = timeout(patience, self.child.wait()).await;
+        let status = match ended {
+            Ok(status) => status,
+            Err(_) => self.kill().await,
+        };
+        // Its last words may still be on their way; a grandchild may hold the pipe open for ever.
+        let _ = timeout(patience, &mut self.listener).await;
+        status
     }
 
     /// Whether it has not ended by itself.
