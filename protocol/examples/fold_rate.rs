@@ -139,6 +139,7 @@ impl Job {
             seq: *seq,
             prev: *prev,
             level: 0,
+            stamp: None,
             report: None,
             items: vec![item],
         };

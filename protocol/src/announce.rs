@@ -3,7 +3,7 @@
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 use crate::limits::{ANNOUNCEMENT_BYTES_MAX, CLAIM_BATCHES_MAX, CLAIM_BYTES_MAX, CLAIM_MS_MAX};
-use crate::{BlobRef, JobId, Kind, Manifest, SignedBody};
+use crate::{BlobRef, JobId, Kind, Manifest, SignedBody, Stamp};
 
 /// Everything that a volunteer's policy needs to know about a job, signed by its submitter. The
 /// signature covers the job's id, and with it the manifest.
@@ -24,6 +24,8 @@ pub struct Announcement {
     pub memory_bytes: u64,
     pub priority: u8,
     pub level: u8,
+    /// What a stranger pays with for others' machines, bound to the job.
+    pub stamp: Option<Stamp>,
 }
 
 impl SignedBody for Announcement {
@@ -46,6 +48,7 @@ impl Announcement {
             memory_bytes: manifest.stages.iter().map(|s| s.limits.memory_bytes).max().unwrap_or(0),
             priority: manifest.priority,
             level: manifest.policy.level,
+            stamp: None,
         }
     }
 

@@ -17,6 +17,7 @@ mod pack;
 mod partition;
 mod rank;
 mod sign;
+mod stamp;
 mod step;
 mod template;
 mod tree;
@@ -29,7 +30,8 @@ pub use cbor::{DecodeError, decode, encode};
 pub use derive::{Gathered, PART_PATH, Plan, outcome_folder};
 pub use id::{BlobId, Hash, JobId, NetworkId, ParseIdError, PeerId, StepId, UnitId, hash};
 pub use ledger::{
-    BatchVerdict, Book, Cast, Conviction, Inserted, Ledger, Refusal, Standing, UnitVerdict, Verdict,
+    Assurance, BatchVerdict, Book, Cast, Conviction, Inserted, Ledger, Refusal, Standing,
+    UnitVerdict, Verdict,
 };
 pub use manifest::{
     Axis, ByName, Each, Gather, Grid, Manifest, ManifestError, PROTOCOL, Parts, Policy, Range,
@@ -39,11 +41,12 @@ pub use merkle::{merkle_path, merkle_root, merkle_root_by};
 pub use outcome::{BlobRef, Cost, Execution, Exit, Loss, Outcome, Trap, trace_digest};
 pub use pack::{Pack, PackError};
 pub use partition::Partition;
-pub use rank::{is_eligible, rank};
+pub use rank::{Rank, Ranks, level_of, levels_short};
 pub use sign::{Envelope, Keypair, Kind, Signed, SignedBody, VerifyError};
+pub use stamp::{Stamp, Stamped, job_stamp_bits};
 pub use step::{
-    About, Abstention, Certificate, Frontier, Head, Item, Leaves, Reason, Report, Shown, Slot,
-    Step, StepError, Vote, proof, seal,
+    About, Abstention, Certificate, Head, Item, Leaves, Reason, Report, Seal, Shown, Slot, Step,
+    StepError, Vote, proof, seal,
 };
 pub use tree::{Entry, Tree, TreeError};
 pub use unit::{Input, InputSource, SEMANTICS, Unit, UnitLimits};

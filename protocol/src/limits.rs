@@ -66,6 +66,16 @@ pub const PROOFS_MAX: usize = 64;
 pub const MERKLE_PATH_MAX: usize = 10;
 /// Engine and processor names in a report.
 pub const REPORT_BYTES_MAX: usize = 128;
+/// Batches of one seal: two hashes each, so that a step has room for it.
+pub const SEALED_MAX: usize = 512;
+/// Bits that a stamp may claim: 2^32 tries would take one core a year and more.
+pub const STAMP_BITS_MAX: u8 = 32;
+/// Bits of the cheap hash: making a junk stamp that has to be looked at costs about what looking costs.
+pub const STAMP_CHEAP_BITS: u8 = 14;
+/// How long an epoch of stamps is: thirty days.
+pub const STAMP_EPOCH_MS: u64 = 30 * 86_400_000;
+/// Memory of one try: it fits every volunteer, and makes special hardware expensive.
+pub const STAMP_MEMORY_KIB: u32 = 16 << 10;
 /// Keepers that a submitter names in one step.
 pub const KEEPERS_MAX: usize = 16;
 /// Batches of one claim.

@@ -5,8 +5,8 @@ use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 use crate::limits::{
     ARGS_BYTES_MAX, BATCH_UNITS_MAX, MANIFEST_BYTES_MAX, NAME_BYTES_MAX, QUORUM_MAX,
-    STAGE_INPUTS_MAX, STAGES_MAX, UNIT_CPU_MS_MAX, UNIT_FILES_MAX, UNIT_MEMORY_BYTES_MAX,
-    UNIT_OUTPUT_BYTES_MAX, UNITS_MAX,
+    STAGE_INPUTS_MAX, STAGES_MAX, STAMP_BITS_MAX, UNIT_CPU_MS_MAX, UNIT_FILES_MAX,
+    UNIT_MEMORY_BYTES_MAX, UNIT_OUTPUT_BYTES_MAX, UNITS_MAX,
 };
 use crate::template::Template;
 use crate::tree::is_clean_path;
@@ -142,10 +142,10 @@ pub struct Policy {
     pub audit_ppm: u32,
     /// Lone dissents forgiven: one, and one more per this many confirmed units.
     pub loss_div: u32,
-    /// Whether one vote is enough from peers with a record inside the job.
-    pub economy: bool,
     /// Leading zero bits of a peer's eligibility hash at which peers start.
     pub level: u8,
+    /// Bits of the stamp that an identity needs to be heard; 0 asks for none.
+    pub stamp_bits: u8,
     /// Peers whose ballots decide contests and whose seals latch.
     pub anchors: Vec<PeerId>,
 }
@@ -158,8 +158,8 @@ impl Policy {
             lead: 6,
             audit_ppm: 100_000,
             loss_div: 100,
-            economy: false,
             level: 0,
+            stamp_bits: 0,
             anchors: vec![submitter],
         }
     }
@@ -238,6 +238,12 @@ impl Manifest {
         within("the audit share in ppm", u64::from(self.policy.audit_ppm), 0, 500_000)?;
         within("the loss divisor", u64::from(self.policy.loss_div), 1, 1 << 20)?;
         within("the eligibility level", u64::from(self.policy.level), 0, 32)?;
+        within(
+            "the number of bits of a stamp",
+            u64::from(self.policy.stamp_bits),
+            0,
+            u64::from(STAMP_BITS_MAX),
+        )?;
         within("the number of anchors", self.policy.anchors.len() as u64, 0, 16)?;
         within("the number of stages", self.stages.len() as u64, 1, STAGES_MAX as u64)?;
         let mut total: u128 = 0;

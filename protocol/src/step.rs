@@ -4,10 +4,12 @@ use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 use crate::limits::{
-    BATCH_UNITS_MAX, KEEPERS_MAX, MERKLE_PATH_MAX, PROOFS_MAX, REPORT_BYTES_MAX, STEP_BYTES_MAX,
-    STEP_ITEMS_MAX,
+    BATCH_UNITS_MAX, KEEPERS_MAX, MERKLE_PATH_MAX, PROOFS_MAX, REPORT_BYTES_MAX, SEALED_MAX,
+    STEP_BYTES_MAX, STEP_ITEMS_MAX,
 };
-use crate::{BlobRef, Hash, JobId, Kind, NetworkId, PeerId, SignedBody, StepId, encode, hash};
+use crate::{
+    BlobRef, Hash, JobId, Kind, NetworkId, PeerId, SignedBody, Stamp, StepId, encode, hash,
+};
 
 /// One log entry. A log's steps are numbered from 0, each naming its predecessor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
@@ -20,6 +22,8 @@ pub struct Step {
     pub prev: StepId,
     /// The eligibility level that the author claims.
     pub level: u8,
+    /// The author's identity stamp: in a log's first step, if the job asks for one.
+    pub stamp: Option<Stamp>,
     /// What executed, for diagnosis only; stated in a log's first step.
     pub report: Option<Report>,
     pub items: Vec<Item>,
@@ -44,8 +48,8 @@ pub enum Item {
     Certificate(Certificate),
     Leaves(Leaves),
     Abstention(Abstention),
-    /// An anchor latches every verdict that follows from these heads.
-    Seal(Frontier),
+    /// An anchor latches what stands.
+    Seal(Seal),
     /// The submitter names the peers that hold the job's inputs for it.
     Keepers(Vec<PeerId>),
     /// The submitter does not want the job any more.
@@ -127,10 +131,14 @@ pub enum Reason {
     Refused,
 }
 
-/// How far an anchor has read each log.
+/// An anchor's last word on consecutive batches of a stage, given after its own audits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
-pub struct Frontier {
-    pub heads: Vec<Head>,
+pub struct Seal {
+    pub stage: u16,
+    /// The first of the batches.
+    pub first: u32,
+    /// For each batch the root of its units' identities, as in a [`Slot`], and the root of its outcomes.
+    pub batches: Vec<(Hash, Hash)>,
 }
 
 /// One log as somebody knows it: its first `next` steps, the last of which is `last`.
@@ -178,6 +186,9 @@ impl Step {
         if (self.seq == 0) != (self.prev == StepId::new([0; 32])) {
             return bad("the first step, and only it, has no predecessor");
         }
+        if self.stamp.is_some() && self.seq != 0 {
+            return bad("only the first step has a stamp");
+        }
         if self.report.as_ref().is_some_and(long) {
             return bad("the report is too long");
         }
@@ -197,7 +208,11 @@ impl Item {
                 matches!(leaves.slot.about, About::Batch(_))
                     && (1..=BATCH_UNITS_MAX as usize).contains(&leaves.digests.len())
             }
-            Self::Abstention(_) | Self::Cancel | Self::Seal(_) => true,
+            Self::Abstention(_) | Self::Cancel => true,
+            Self::Seal(seal) => {
+                (1..=SEALED_MAX).contains(&seal.batches.len())
+                    && seal.first.checked_add(seal.batches.len() as u32).is_some()
+            }
             Self::Keepers(peers) => peers.len() <= KEEPERS_MAX,
         };
         if fits { Ok(()) } else { Err(StepError("an item has too few or too many entries")) }

@@ -5,8 +5,8 @@ use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 use crate::limits::{HEADS_MAX, JOBS_LISTED_MAX, MESSAGE_BYTES_MAX, STEPS_SENT_MAX};
 use crate::{
-    Announcement, Claim, DecodeError, Envelope, Head, JobId, NetworkId, PeerId, Signed, Step,
-    StepError, VerifyError, decode, encode,
+    Announcement, Claim, DecodeError, Envelope, Head, JobId, NetworkId, PeerId, Signed, Stamp,
+    Step, StepError, VerifyError, decode, encode,
 };
 
 /// A message whose statements were all checked.
@@ -39,6 +39,8 @@ pub struct Hello {
     pub works: bool,
     /// It keeps others' jobs.
     pub keeps: bool,
+    /// Its identity stamp, for its rank in jobs that ask for one.
+    pub stamp: Option<Stamp>,
 }
 
 /// One peer's knowledge of a job's logs.

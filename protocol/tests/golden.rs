@@ -282,15 +282,21 @@ fn votes(to: &mut Vectors) {
         to.bytes(&format!("slot of {name}: alice's proof for trace 06…"), proof.as_bytes());
         to.bytes(&format!("slot of {name}: alice's seal"), seal(proof).as_bytes());
     }
-    to.bytes("alice's rank for batch 3 of stage 1", rank(job, 1, 3, alice().peer()).as_bytes());
-    let level = (0..=255).rev().find(|level| is_eligible(job, 0, bob().peer(), *level));
-    to.add("bob is eligible up to level", level.unwrap());
+    let stamps = [(bob().peer(), Stamp { epoch: 680, bits: 9, nonce: 77 })].into();
+    for level in [0, 5] {
+        let ranks = Ranks { job, level, stamps: &stamps };
+        for (name, peer) in [("alice", alice().peer()), ("bob, with a stamp,", bob().peer())] {
+            let Rank(short, hash) = ranks.of(1, 3, peer);
+            let what = format!("{name} in batch 3 of stage 1 at level {level}: levels short, rank");
+            to.add(&what, format!("{short} {hash}"));
+        }
+    }
+    to.add("bob is eligible up to level", level_of(job, 0, bob().peer()));
 }
 
 fn items() -> Vec<(&'static str, Item)> {
     let (root, pack) = (h(7), Some(BlobRef::of(b"pack")));
     let abstention = Abstention { slot: batch_slot(), unit: 8, reason: Reason::StackOverflow };
-    let head = Head { author: bob().peer(), next: 3, last: StepId::new([8; 32]) };
     let ballot = Vote { slot: unit_slot(), root, seal: h(1), pack: None, path: vec![h(2), h(3)] };
     vec![
         ("vote", Item::Vote(Vote { slot: batch_slot(), root, seal: h(1), pack, path: vec![] })),
@@ -305,7 +311,10 @@ fn items() -> Vec<(&'static str, Item)> {
         ),
         ("leaves", Item::Leaves(Leaves { slot: batch_slot(), root, digests: vec![h(1), h(2)] })),
         ("abstention", Item::Abstention(abstention)),
-        ("seal", Item::Seal(Frontier { heads: vec![head] })),
+        (
+            "seal",
+            Item::Seal(Seal { stage: 0, first: 1, batches: vec![(h(4), h(7)), (h(5), h(8))] }),
+        ),
         ("keepers", Item::Keepers(vec![bob().peer()])),
         ("cancel", Item::Cancel),
     ]
@@ -319,7 +328,8 @@ fn steps() -> Vec<(&'static str, Signed<Step>)> {
     for (seq, (name, item)) in (0..).zip(items()) {
         let report = Report { engine: "wasmtime 48".to_owned(), cpu: "x86-64".to_owned() };
         let report = (seq == 0).then_some(report);
-        let step = Step { job, shard: 0, seq, prev, level: 2, report, items: vec![item] };
+        let stamp = (seq == 0).then_some(Stamp { epoch: 680, bits: 9, nonce: 77 });
+        let step = Step { job, shard: 0, seq, prev, level: 2, stamp, report, items: vec![item] };
         assert_eq!(step.check(), Ok(()));
         let step = alice().sign(network, step);
         prev = step.id();
@@ -340,7 +350,7 @@ fn messages() -> Vec<Message> {
         answer: true,
     };
     vec![
-        Message::Hello(Hello { works: true, keeps: false }),
+        Message::Hello(Hello { works: true, keeps: false, stamp: None }),
         Message::Announce(alice().sign(network, Announcement::of(&manifest))),
         Message::Jobs(vec![manifest.job()]),
         Message::WantJobs(vec![manifest.job()]),

@@ -98,13 +98,13 @@ fn step() -> Step {
     let (root, seal) = (Hash::new([1; 32]), Hash::new([2; 32]));
     let proofs = vec![Shown { voter: key().peer(), proof: Hash::ZERO }];
     let abstention = Abstention { slot: batch, unit: 5, reason: Reason::Timeout };
-    let head = Head { author: key().peer(), next: 1, last: StepId::new([1; 32]) };
     Step {
         job: plan.manifest().job(),
         shard: 0,
         seq: 0,
         prev: StepId::new([0; 32]),
         level: 0,
+        stamp: Some(Stamp { epoch: 1, bits: 2, nonce: 3 }),
         report: Some(Report { engine: "engine".to_owned(), cpu: "cpu".to_owned() }),
         items: vec![
             Item::Vote(Vote {
@@ -122,7 +122,7 @@ fn step() -> Step {
                 digests: vec![root; 4],
             }),
             Item::Abstention(abstention),
-            Item::Seal(Frontier { heads: vec![head] }),
+            Item::Seal(Seal { stage: 0, first: 1, batches: vec![(root, seal)] }),
             Item::Keepers(vec![key().peer()]),
             Item::Cancel,
         ],
@@ -139,7 +139,7 @@ fn messages() -> Vec<Message> {
         answer: false,
     };
     vec![
-        Message::Hello(Hello { works: true, keeps: true }),
+        Message::Hello(Hello { works: true, keeps: true, stamp: None }),
         Message::Announce(key().sign(network(), Announcement::of(&manifest()))),
         Message::Jobs(vec![job; 3]),
         Message::WantJobs(vec![job]),

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use protocol::{
-    About, Claim, Execution, Hash, Inserted, Item, JobId, Ledger, PeerId, Plan, Refusal, Report,
-    Signed, Slot, Step, Vote, encode,
+    About, Claim, Execution, Hash, Inserted, Item, JobId, Ledger, PeerId, Plan, Rank, Ranks,
+    Refusal, Report, Signed, Slot, Step, Vote, encode, level_of,
 };
 
+use crate::audit::Audits;
 use crate::claims::Claims;
 use crate::contest::Contests;
 use crate::core::Core;
@@ -15,6 +16,7 @@ use crate::inputs::Inputs;
 use crate::journal::StepEntry;
 use crate::keeping::Keeping;
 use crate::limits::ITEMS_BYTES_MAX;
+use crate::sealing::Sealing;
 use crate::sync::Sync;
 use crate::work::Work;
 use crate::{Effect, RecordId};
@@ -35,6 +37,8 @@ pub(crate) struct Active {
     pub(crate) claims: Claims,
     pub(crate) work: Work,
     pub(crate) contests: Contests,
+    pub(crate) audits: Audits,
+    pub(crate) sealing: Sealing,
     pub(crate) inputs: Inputs,
     pub(crate) keeping: Keeping,
     pub(crate) sync: Sync,
@@ -60,8 +64,8 @@ impl Active {
         executions: BTreeMap<(u16, u64), Execution>,
         seen_ms: u64,
     ) -> Self {
-        let work = Work::new(core.me, ledger.plan(), executions);
-        Self {
+        let work = Work::new(executions);
+        let mut active = Self {
             id,
             ledger,
             submitted: false,
@@ -73,13 +77,17 @@ impl Active {
             claims: Claims::default(),
             work,
             contests: Contests::default(),
+            audits: Audits::default(),
+            sealing: Sealing::default(),
             inputs: Inputs::default(),
             keeping: Keeping::default(),
             sync: Sync::new(core.now.mono_ms),
             over: false,
             has_abstentions: false,
             log: OwnLog::default(),
-        }
+        };
+        active.arrange_work(core);
+        active
     }
 
     pub(crate) fn plan(&self) -> &Arc<Plan> {
@@ -112,16 +120,18 @@ impl Active {
     /// Looks at everything that may follow from what is known, except taking new work.
     pub(crate) fn advance(&mut self, core: &mut Core) {
         self.ledger.verdict();
-        let is_over = self.is_over();
+        self.certify(core);
+        self.tend_audits(core);
+        let is_over = self.is_over(core);
         let was_over = std::mem::replace(&mut self.over, is_over);
         match (was_over, self.over) {
             (false, true) => core.push(Effect::Leave { job: self.id }),
             (true, false) => core.push(Effect::Join { job: self.id }),
             (true, true) | (false, false) => {}
         }
-        self.certify(core);
         if !self.over {
             self.settle_contests(core);
+            self.tend_sealing(core);
         }
         self.drop_unwanted_runs(core);
         self.tend_keepers(core);
@@ -142,8 +152,14 @@ impl Active {
             if let (About::Batch(batch), Some(book)) = (slot.about, self.ledger.book(&slot)) {
                 let voters = book.votes().map(|(peer, _)| peer);
                 self.claims.voted(slot.stage, batch, voters, core.now.mono_ms);
+                self.audits.heard(slot.stage, batch);
             }
-            let Some(trace) = self.traces.get(&slot).copied() else { continue };
+            let Some(trace) = self.traces.get(&slot).copied() else {
+                if let About::Unit(unit) = slot.about {
+                    self.hear_ballots(core, slot, unit);
+                }
+                continue;
+            };
             let Some(book) = self.ledger.book(&slot) else { continue };
             let Some(root) =
                 book.vote_of(core.me).map(|own| own.root).or_else(|| self.pending_root(&slot))
@@ -223,7 +239,11 @@ impl Active {
         let items: Vec<Item> = self.log.pending.drain(..count).collect();
         let (seq, prev) = self.ledger.next_step(core.me);
         let report = (seq == 0).then(|| bounded(&core.config.report));
-        let step = Step { job: self.id, shard: 0, seq, prev, level: 0, report, items };
+        let policy = &self.plan().manifest().policy;
+        let level = if policy.level == 0 { 0 } else { level_of(self.id, 0, core.me) };
+        let level = level.min(policy.level);
+        let stamp = core.config.stamp.filter(|_| seq == 0 && policy.stamp_bits != 0);
+        let step = Step { job: self.id, shard: 0, seq, prev, level, stamp, report, items };
         let traces = step.items.iter().filter_map(|item| match item {
             Item::Vote(vote) => Some((vote.slot, self.traces[&vote.slot])),
             Item::Certificate(_)
@@ -266,6 +286,27 @@ impl Active {
             self.claims.add(claim.author(), stage, batches, until_ms);
         }
         fits
+    }
+
+    /// A peer's place for a batch. Of who has no log yet, the stamp counts that it greets with.
+    pub(crate) fn rank(&self, core: &Core, stage: u16, batch: u32, peer: PeerId) -> Rank {
+        let ranks = self.ledger.ranks();
+        let asks = self.plan().manifest().policy.stamp_bits != 0;
+        if !asks || ranks.stamps.contains_key(&peer) {
+            return ranks.of(stage, batch, peer);
+        }
+        let stamps = core.stamp_of(peer).map(|stamp| (peer, stamp)).into_iter().collect();
+        Ranks { stamps: &stamps, ..ranks }.of(stage, batch, peer)
+    }
+
+    /// Whether our word would be heard: jobs may ask for a stamp, but not of those whom they name.
+    pub(crate) fn may_speak(&self, core: &Core) -> bool {
+        let manifest = self.plan().manifest();
+        let bits = manifest.policy.stamp_bits;
+        let is_named = core.me == manifest.submitter || self.is_anchor(core.me);
+        let is_stamped =
+            || core.config.stamp.is_some_and(|stamp| stamp.is_enough(bits, manifest.created_ms));
+        bits == 0 || is_named || is_stamped()
     }
 
     /// Peers that hold something of the job, by what they have said.

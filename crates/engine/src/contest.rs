@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::{
-    About, Book, Hash, Item, Leaves, PeerId, Slot, Standing, UnitVerdict, Vote, merkle_path, rank,
+    About, Book, Hash, Item, Leaves, PeerId, Slot, Standing, UnitVerdict, Vote, merkle_path,
 };
 
 use crate::active::Active;
@@ -58,9 +58,9 @@ impl Active {
             {
                 continue;
             }
-            let own = rank(self.id, stage, batch, core.me);
+            let own = self.rank(core, stage, batch, core.me);
             let before = |(peer, cast): (PeerId, &protocol::Cast)| {
-                cast.root == root && rank(self.id, stage, batch, peer) < own
+                cast.root == root && self.rank(core, stage, batch, peer) < own
             };
             let first = !book.votes().any(before);
             let now = core.now.mono_ms;
@@ -155,7 +155,10 @@ impl Active {
         let posted = standing
             .and_then(|root| self.ledger.book(&slot)?.leaves_of(root))
             .map(<[Hash]>::to_vec);
-        let leaves = posted.or(own).filter(|leaves| leaves.get(index) == Some(&digest));
+        let fetched = standing
+            .and_then(|root| self.audits.leaves_of(stage, batch, root))
+            .map(<[Hash]>::to_vec);
+        let leaves = posted.or(own).or(fetched).filter(|leaves| leaves.get(index) == Some(&digest));
         leaves.map_or_else(Vec::new, |leaves| merkle_path(&leaves, index))
     }
 

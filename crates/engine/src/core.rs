@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use protocol::{Hash, Hello, JobId, Message, PeerId, hash};
+use protocol::{Hash, Hello, JobId, Message, PeerId, Stamp, hash};
 
 use crate::{Config, Effect, Time};
 
@@ -85,6 +85,14 @@ impl Core {
     pub(crate) fn coin(&self, parts: &[&[u8]]) -> Hash {
         let seed = self.config.seed.to_le_bytes();
         hash("coin", &[&[seed.as_slice()], parts].concat())
+    }
+
+    /// The identity stamp that a peer has shown us, or our own.
+    pub(crate) fn stamp_of(&self, peer: PeerId) -> Option<Stamp> {
+        if peer == self.me {
+            return self.config.stamp;
+        }
+        self.links.get(&peer).copied().flatten()?.stamp
     }
 
     /// Linked peers that offer to work.

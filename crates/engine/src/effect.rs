@@ -121,6 +121,8 @@ pub enum Want {
     Manifest(BlobRef),
     /// Blobs, and trees with all their entries; `parts` among the trees are handed back.
     Inputs { blobs: Vec<BlobRef>, trees: Vec<BlobRef>, parts: Vec<BlobRef> },
+    /// The outcomes' digests from a batch's pack, checked against its root, and nothing else of it.
+    Leaves(PackWant),
     /// Packs with the outputs that are not inside them, each checked against its root.
     Packs(Vec<PackWant>),
 }

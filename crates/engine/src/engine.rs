@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::{
-    Announcement, Heads, Hello, Inserted, Item, JobId, Manifest, Message, PeerId, Signed, Step,
+    Announcement, Heads, Hello, Inserted, Item, JobId, Manifest, Message, PeerId, Refusal, Signed,
+    Stamp, Step,
 };
 
 use crate::core::Core;
@@ -32,7 +33,8 @@ impl Engine {
         self.core.now = now;
         match event {
             Event::Resumed { records, executions } => self.resume(records, executions),
-            Event::Submit { manifest } => self.submit(manifest),
+            Event::Submit { manifest, stamp } => self.submit(manifest, stamp),
+            Event::Stamped { stamp } => self.stamped(stamp),
             Event::Open { job } => self.open(job),
             Event::Cancel { job } => self.cancel(job),
             Event::Work { on } => self.set_working(on),
@@ -147,11 +149,31 @@ impl Engine {
         self.touched.extend(self.jobs.keys());
     }
 
-    fn submit(&mut self, manifest: Manifest) {
+    fn stamped(&mut self, stamp: Stamp) {
+        self.core.config.stamp = Some(stamp);
+        let peers: Vec<PeerId> = self.core.links.keys().copied().collect();
+        for peer in peers {
+            self.greet(peer);
+        }
+        // Our ranks have changed.
+        for job in self.jobs.values_mut() {
+            if let Some(active) = job.active() {
+                active.arrange_work(&self.core);
+            }
+        }
+        self.touched.extend(self.jobs.keys());
+    }
+
+    fn greet(&mut self, peer: PeerId) {
+        let Config { works, keeps, stamp, .. } = self.core.config;
+        self.core.send(peer, Message::Hello(Hello { works, keeps, stamp }));
+    }
+
+    fn submit(&mut self, manifest: Manifest, stamp: Option<Stamp>) {
         let id = manifest.job();
         let now = self.core.now.mono_ms;
-        let announcement =
-            self.core.config.keypair.sign(self.core.config.network, Announcement::of(&manifest));
+        let announcement = Announcement { stamp, ..Announcement::of(&manifest) };
+        let announcement = self.core.config.keypair.sign(self.core.config.network, announcement);
         let job = self.jobs.entry(id).or_insert_with(|| Job::new(id, now));
         job.submitted = true;
         job.announcement = Some(announcement);
@@ -189,8 +211,7 @@ impl Engine {
 
     fn peer_up(&mut self, peer: PeerId) {
         self.core.links.entry(peer).or_insert(None);
-        let hello = Hello { works: self.core.config.works, keeps: self.core.config.keeps };
-        self.core.send(peer, Message::Hello(hello));
+        self.greet(peer);
         let unix_ms = self.core.now.unix_ms;
         let alive =
             |job: &&Job| job.announcement.as_ref().is_some_and(|a| unix_ms < a.value().expires_ms);
@@ -305,7 +326,15 @@ impl Engine {
                     let heads = active.ledger.heads(true);
                     self.core.send(from, Message::Heads(heads));
                 }
-                Err(_) => return Judgement::Reject,
+                // Whose turn it is not is nobody's fault.
+                Err(Refusal::Full) => {}
+                Err(
+                    Refusal::OtherJob
+                    | Refusal::OutOfRange
+                    | Refusal::NotEntitled
+                    | Refusal::FalseLevel
+                    | Refusal::NoStamp,
+                ) => return Judgement::Reject,
             }
         }
         if protocol::limits::STEPS_SENT_MAX / 4 < many {
@@ -442,10 +471,9 @@ impl Engine {
 /// A job's turn, if it is one that this node may work on.
 fn turn(core: &Core, job: &Job) -> Option<(u64, u8, u64, JobId)> {
     let announcement = job.announcement.as_ref()?;
-    let own = announcement.author() == core.me;
-    let over = matches!(&job.phase, Phase::Active(active) if active.over)
-        || !matches!(job.phase, Phase::Active(_));
-    if over || (!own && why_not(core, announcement.value()).is_some()) {
+    let Phase::Active(active) = &job.phase else { return None };
+    let ours = announcement.author() == core.me || active.is_anchor(core.me);
+    if active.over || (!ours && why_not(core, announcement).is_some()) {
         return None;
     }
     let spent = core.spent.get(&announcement.author()).copied().unwrap_or(0);

@@ -1,6 +1,8 @@
 //! What can happen to an engine.
 
-use protocol::{BlobId, BlobRef, Execution, JobId, Loss, Manifest, Message, PeerId, Tree};
+use protocol::{
+    BlobId, BlobRef, Execution, Hash, JobId, Loss, Manifest, Message, PeerId, Stamp, Tree,
+};
 
 /// Two clocks: `mono_ms` never goes back and drives every timer; `unix_ms` is read for expiry only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,8 +40,11 @@ pub enum Event {
     /// First event of an engine with a past: every record of the journal, and every execution whose
     /// batch was not packed yet.
     Resumed { records: Vec<(Vec<u8>, Vec<u8>)>, executions: Vec<(JobId, u16, u64, Execution)> },
-    /// The owner submits a job whose manifest and blobs are all in the store.
-    Submit { manifest: Manifest },
+    /// The owner submits a job whose manifest and blobs are all in the store, with the job's stamp if the
+    /// network asks strangers for one.
+    Submit { manifest: Manifest, stamp: Option<Stamp> },
+    /// Our identity stamp is made.
+    Stamped { stamp: Stamp },
     /// The owner asks for a job by id, wherever it is.
     Open { job: JobId },
     /// The owner, who submitted it, does not want the job any more.
@@ -75,6 +80,8 @@ pub enum Got {
     Inputs { parts: Vec<(BlobId, Tree)> },
     /// For each want the pack that matches its root, and how many outcomes are not successes.
     Packs { packs: Vec<BlobRef>, failed: u64 },
+    /// The digests of a batch's outcomes, in order.
+    Leaves(Vec<Hash>),
 }
 
 /// Why a fetch has failed.

@@ -163,6 +163,9 @@ impl Active {
     }
 
     pub(crate) fn fetched(&mut self, core: &mut Core, fetch: FetchId, got: Result<Got, FetchLoss>) {
+        if self.take_leaves(core, fetch, &got) {
+            return;
+        }
         let is_it = |attempt: &Attempt| attempt.under_way == Some(fetch);
         let now = core.now.mono_ms;
         self.inputs.why = match &got {
@@ -255,7 +258,12 @@ impl Active {
     }
 
     /// The packs that voters of a root name, and those voters.
-    fn packs_of(&self, stage: u16, about: About, root: Hash) -> (Vec<BlobRef>, Vec<PeerId>) {
+    pub(crate) fn packs_of(
+        &self,
+        stage: u16,
+        about: About,
+        root: Hash,
+    ) -> (Vec<BlobRef>, Vec<PeerId>) {
         let Some(slot) = self.slot_now(stage, about) else { return (vec![], vec![]) };
         let votes = self.ledger.book(&slot).into_iter().flat_map(|book| book.votes());
         let (mut packs, mut holders) = (Vec::new(), Vec::new());
@@ -285,14 +293,16 @@ fn want(result: &BatchResult) -> PackWant {
 fn failed_of(got: Got) -> u64 {
     match got {
         Got::Packs { failed, .. } => failed,
-        Got::Manifest(_) | Got::Inputs { .. } => 0,
+        Got::Manifest(_) | Got::Inputs { .. } | Got::Leaves(_) => 0,
     }
 }
 
 fn reading_of(got: Got) -> Reading {
     match got {
         Got::Packs { packs, failed } => Reading { packs, failed },
-        Got::Manifest(_) | Got::Inputs { .. } => Reading { packs: vec![], failed: 0 },
+        Got::Manifest(_) | Got::Inputs { .. } | Got::Leaves(_) => {
+            Reading { packs: vec![], failed: 0 }
+        }
     }
 }
 

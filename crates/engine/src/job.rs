@@ -7,12 +7,12 @@ use protocol::{
     Announcement, BlobRef, Execution, Hash, Ledger, Manifest, Message, PeerId, Plan, Signed, Slot,
     Step,
 };
-use protocol::{BlobId, JobId, Source, Tree};
+use protocol::{BlobId, JobId, Source, Tree, job_stamp_bits, levels_short};
 
 use crate::active::Active;
 use crate::core::Core;
 use crate::journal::JobEntry;
-use crate::limits::{EARLY_STEPS_MAX, FETCH_FROM_MAX, RETRY_MS_MAX, RETRY_MS_MIN};
+use crate::limits::{EARLY_STEPS_MAX, FETCH_FROM_MAX, LEVEL_MS, RETRY_MS_MAX, RETRY_MS_MIN};
 use crate::{Effect, FetchId, FetchLoss, Got, RecordId, Want};
 
 /// One job.
@@ -145,7 +145,8 @@ impl Job {
             || self.opened
             || self.kept_for.is_some()
             || (core.config.works
-                && self.announcement.as_ref().is_some_and(|a| is_for_us(core, a.value())));
+                && self.announcement.as_ref().is_some_and(|a| is_for_us(core, a))
+                && self.is_eligible(core));
         if matches!(self.phase, Phase::Noted) && wanted {
             self.phase = Phase::Manifest(Attempt::now(core.now.mono_ms));
         }
@@ -178,7 +179,7 @@ impl Job {
         match got {
             Ok(Got::Manifest(manifest)) => self.take_manifest(core, *manifest),
             Ok(Got::Inputs { parts }) => self.take_parts(core, parts),
-            Ok(Got::Packs { .. }) => {}
+            Ok(Got::Packs { .. } | Got::Leaves(_)) => {}
             Err(FetchLoss::Malformed(blob)) => {
                 self.phase = Phase::Broken {
                     why: format!("its manifest or a dataset of it is malformed ({blob})"),
@@ -239,6 +240,18 @@ impl Job {
         self.phase = Phase::Active(active);
     }
 
+    /// Whether it is our turn at the job: at once at the level that its submitter chose, and later, by our
+    /// own clock, the more levels we are short of it.
+    fn is_eligible(&self, core: &mut Core) -> bool {
+        let level = self.announcement.as_ref().map_or(0, |a| a.value().level);
+        let short = levels_short(self.id, core.me, level);
+        let from_ms = self.seen_ms + u64::from(short) * LEVEL_MS;
+        if core.now.mono_ms < from_ms {
+            core.wake_at(from_ms);
+        }
+        from_ms <= core.now.mono_ms
+    }
+
     fn try_later(&mut self, core: &mut Core) {
         let now = core.now.mono_ms;
         if let Phase::Manifest(attempt) | Phase::Parts { attempt, .. } = &mut self.phase {
@@ -281,12 +294,21 @@ impl Job {
 }
 
 /// Whether a job is one that this node's owner lends the machine to.
-pub(crate) fn is_for_us(core: &Core, announcement: &Announcement) -> bool {
+fn is_for_us(core: &Core, announcement: &Signed<Announcement>) -> bool {
     why_not(core, announcement).is_none()
 }
 
 /// Why this node does not work on a job.
-pub(crate) fn why_not(core: &Core, announcement: &Announcement) -> Option<String> {
+pub(crate) fn why_not(core: &Core, announcement: &Signed<Announcement>) -> Option<String> {
+    let is_strange = announcement.author() != core.me;
+    let announcement = announcement.value();
+    if let Some(base) = core.config.job_stamp_base.filter(|_| is_strange) {
+        let asked = job_stamp_bits(announcement.work_ms, base);
+        let paid = announcement.stamp.map_or(0, |stamp| stamp.bits);
+        if paid < asked {
+            return Some(format!("its stamp has {paid} bits; so much work costs {asked} here"));
+        }
+    }
     if !core.config.works {
         return Some("this node does not work for others".to_owned());
     }

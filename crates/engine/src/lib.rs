@@ -6,6 +6,7 @@
 //! the engine send what depends on it.
 
 mod active;
+mod audit;
 mod claims;
 mod config;
 mod contest;
@@ -19,6 +20,7 @@ mod journal;
 mod keeping;
 mod limits;
 mod report;
+mod sealing;
 mod sync;
 mod view;
 mod work;

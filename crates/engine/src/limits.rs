@@ -45,6 +45,13 @@ pub(crate) const POISON: usize = 3;
 /// How long poison rests before it is tried again; doubled each time.
 pub(crate) const POISON_MS: u64 = 60_000;
 pub(crate) const POISON_MS_MAX: u64 = 3_600_000;
+/// How long a batch's voter leaves it to each one of lower rank to confirm an auditor's ballot.
+pub(crate) const CONFIRM_MS: u64 = 1_000;
+/// Units that an anchor audits before it seals, if that many sets of voters stand together: in small jobs
+/// every one of them is looked at.
+pub(crate) const ANCHOR_AUDITS_MIN: u64 = 64;
+/// How long a peer that is not eligible waits for each level that it is short.
+pub(crate) const LEVEL_MS: u64 = 120_000;
 /// Units of finished batches whose digests are remembered for ballots.
 pub(crate) const KEPT_UNITS_MAX: usize = 1 << 16;
 /// Bytes of items in one step, below the limit by what surrounds them.

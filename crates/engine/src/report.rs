@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::{About, PeerId, Standing, UnitVerdict};
+use protocol::{About, Assurance, PeerId, Standing, UnitVerdict};
 
 use crate::active::Active;
 use crate::core::Core;
@@ -28,7 +28,7 @@ pub(crate) fn view(core: &Core, job: &Job) -> JobView {
         keepers: Vec::new(),
         keepers_wanted: None,
         safe_to_leave: false,
-        idle_reason: announced.and_then(|a| why_not(core, a.value())),
+        idle_reason: announced.and_then(|a| why_not(core, a)),
     };
     match &job.phase {
         Phase::Seeking(_) => {}
@@ -106,9 +106,14 @@ impl Active {
             .all(|stage| verdict.batches(stage).iter().all(protocol::BatchVerdict::is_settled))
     }
 
-    /// Whether nothing is left to do for anybody.
-    pub(crate) fn is_over(&self) -> bool {
-        self.ledger.is_cancelled() || (self.is_settled() && !self.has_self_executed())
+    /// Whether nothing is left to do here: for an anchor, that is when everything is sealed.
+    pub(crate) fn is_over(&self, core: &Core) -> bool {
+        let is_done = || {
+            let verdict = self.ledger.last_verdict();
+            let is_sealed = verdict.weakest(self.plan()) == Assurance::Sealed;
+            is_sealed || (!self.is_anchor(core.me) && self.audits.are_done() && self.work.is_idle())
+        };
+        self.ledger.is_cancelled() || (self.is_settled() && !self.has_self_executed() && is_done())
     }
 
     fn has_self_executed(&self) -> bool {

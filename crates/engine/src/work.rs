@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use protocol::{
     About, Abstention, BlobRef, Claim, Execution, Gathered, Hash, Item, Loss, Message, Outcome,
-    PeerId, Plan, Reason, Slot, Standing, Vote, merkle_root, rank,
+    PeerId, Rank, Reason, Slot, Standing, Vote, merkle_root,
 };
 
 use crate::active::Active;
+use crate::audit::Ballot;
 use crate::core::Core;
 use crate::limits::{
     ALONE_MS, BATCH_TIMES_KEPT, FEW_PEERS_MS, KEPT_UNITS_MAX, LEASE_BATCHES, LEASE_MS_FIRST,
@@ -21,9 +22,8 @@ type Place = (u16, About);
 type Kept = (Slot, Vec<(Hash, Hash)>);
 
 /// What this node executes and has executed for one job.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Work {
-    me: PeerId,
     /// Batches that may need us, in the order in which we take them.
     order: Vec<(u16, u32)>,
     convicted: usize,
@@ -67,49 +67,19 @@ enum Choice {
     Now,
     /// Only if there is nothing else: it is the turn of others, who would come to it the later, the
     /// higher this rank is.
-    Spare(Hash),
+    Spare(Rank),
     At(u64),
     No,
 }
 
 impl Work {
-    pub(crate) fn new(
-        me: PeerId,
-        plan: &Plan,
-        executions: BTreeMap<(u16, u64), Execution>,
-    ) -> Self {
-        let mut work = Self {
-            me,
-            order: Vec::new(),
-            convicted: 0,
-            runs: BTreeMap::new(),
-            packing: BTreeMap::new(),
-            executions,
-            kept: BTreeMap::new(),
-            kept_units: 0,
-            resting: BTreeMap::new(),
-            losses: BTreeMap::new(),
-            wanted_units: BTreeSet::new(),
-            shown: BTreeSet::new(),
-            abstained: BTreeSet::new(),
-            times: VecDeque::new(),
-        };
-        work.arrange(plan);
-        work
+    pub(crate) fn new(executions: BTreeMap<(u16, u64), Execution>) -> Self {
+        Self { executions, ..Self::default() }
     }
 
-    /// All batches by our own rank, the small ones of a stage's tail last.
-    fn arrange(&mut self, plan: &Plan) {
-        let job = plan.manifest().job();
-        let batches = plan.stages().flat_map(|stage| {
-            (0..plan.partition(stage).batches()).map(move |batch| (stage, batch))
-        });
-        self.order = batches.collect();
-        self.order.sort_by_cached_key(|(stage, batch)| {
-            let partition = plan.partition(*stage);
-            let tail = partition.units_of(*batch).count() < partition.units_of(0).count();
-            (*stage, tail, rank(job, *stage, *batch, self.me))
-        });
+    /// Whether nothing is being executed or packed, and no ballot is owed.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.runs.is_empty() && self.packing.is_empty() && self.wanted_units.is_empty()
     }
 
     /// How long our claims ask others to wait: three median batch times.
@@ -158,19 +128,37 @@ impl Work {
 }
 
 impl Active {
+    /// All batches by our own rank, the small ones of a stage's tail last.
+    pub(crate) fn arrange_work(&mut self, core: &Core) {
+        let plan = self.plan().clone();
+        let batches = plan.stages().flat_map(|stage| {
+            (0..plan.partition(stage).batches()).map(move |batch| (stage, batch))
+        });
+        let mut order: Vec<(u16, u32)> = batches.collect();
+        order.sort_by_cached_key(|(stage, batch)| {
+            let partition = plan.partition(*stage);
+            let tail = partition.units_of(*batch).count() < partition.units_of(0).count();
+            (*stage, tail, self.rank(core, *stage, *batch, core.me))
+        });
+        self.work.order = order;
+    }
+
     /// Starts one run, if there is something for us to do.
     pub(crate) fn take_work(&mut self, core: &mut Core) -> bool {
-        if self.over || !self.inputs.are_here() || self.ledger.last_verdict().is_faulty(core.me) {
+        let is_faulty = self.ledger.last_verdict().is_faulty(core.me);
+        if self.over || !self.inputs.are_here() || is_faulty || !self.may_speak(core) {
             return false;
         }
         if let Some((stage, unit)) = self.work.wanted_units.pop_first() {
             return self.start(core, (stage, About::Unit(unit))) || self.take_work(core);
         }
+        if self.start_audit(core) {
+            return true;
+        }
         let convicted = self.ledger.last_verdict().convicted.len();
         if self.work.convicted != convicted {
             self.work.convicted = convicted;
-            let plan = self.plan().clone();
-            self.work.arrange(&plan);
+            self.arrange_work(core);
         }
         let Some(from) = self.base_work_from(core) else { return false };
         if core.now.mono_ms < from {
@@ -185,7 +173,7 @@ impl Active {
         let live = self.live_workers(core);
         let lost = |at: &(u16, u32)| self.work.losses.contains_key(&(at.0, About::Batch(at.1)));
         let (last, first): (Vec<_>, Vec<_>) = self.work.order.iter().copied().partition(lost);
-        let mut spare: BTreeSet<(Hash, u16, u32)> = BTreeSet::new();
+        let mut spare: BTreeSet<(Rank, u16, u32)> = BTreeSet::new();
         for (stage, batch) in first.into_iter().chain(last) {
             match self.choose(core, stage, batch, &live) {
                 Choice::Now => {
@@ -245,8 +233,8 @@ impl Active {
 
     /// How many live workers have a lower rank for a batch than we.
     pub(crate) fn place(&self, core: &Core, stage: u16, batch: u32, live: &[PeerId]) -> usize {
-        let own = rank(self.id, stage, batch, core.me);
-        live.iter().filter(|peer| rank(self.id, stage, batch, **peer) < own).count()
+        let own = self.rank(core, stage, batch, core.me);
+        live.iter().filter(|peer| self.rank(core, stage, batch, **peer) < own).count()
     }
 
     fn choose(&mut self, core: &mut Core, stage: u16, batch: u32, live: &[PeerId]) -> Choice {
@@ -266,9 +254,10 @@ impl Active {
         }
         let quorum = self.quorum();
         let support = self.support(&slot);
-        let own = rank(self.id, stage, batch, core.me);
+        let own = self.rank(core, stage, batch, core.me);
         let claims: Vec<PeerId> = self.claims.on(stage, batch, now).map(|(peer, _)| peer).collect();
-        let lower = claims.iter().filter(|peer| rank(self.id, stage, batch, **peer) < own).count();
+        let is_lower = |peer: &&PeerId| self.rank(core, stage, batch, **peer) < own;
+        let lower = claims.iter().filter(is_lower).count();
         if quorum <= support {
             // Enough votes agree. While they are not joined, ever more of them are taken for copies.
             let last = self.claims.last_vote_ms(stage, batch).unwrap_or(0);
@@ -294,7 +283,7 @@ impl Active {
         if quorum <= support + claims.len() {
             return Choice::At(now + self.work.lease_ms());
         }
-        let first = live.iter().map(|peer| rank(self.id, stage, batch, *peer)).min();
+        let first = live.iter().map(|peer| self.rank(core, stage, batch, *peer)).min();
         Choice::Spare(first.unwrap_or(own))
     }
 
@@ -311,7 +300,7 @@ impl Active {
     }
 
     /// Whether what the stage reads is here; asks for it if not.
-    fn is_readable(&mut self, core: &mut Core, stage: u16) -> bool {
+    pub(crate) fn is_readable(&mut self, core: &mut Core, stage: u16) -> bool {
         if self.plan().stage(stage).upstream().is_none() {
             return true;
         }
@@ -341,7 +330,7 @@ impl Active {
     }
 
     /// Runs what is missing of a batch or unit; packs it at once if nothing is.
-    fn start(&mut self, core: &mut Core, place: Place) -> bool {
+    pub(crate) fn start(&mut self, core: &mut Core, place: Place) -> bool {
         let (stage, about) = place;
         let Some(slot) = self.ledger.slot(stage, about) else { return false };
         if self.has_voted(&slot)
@@ -526,14 +515,7 @@ impl Active {
             }
             About::Unit(unit) => {
                 let (digest, trace) = digests[0];
-                let path = self.path_of(stage, unit, digest);
-                self.vote(core, slot, trace, |seal| Vote {
-                    slot,
-                    root: digest,
-                    seal,
-                    pack: Some(blob),
-                    path,
-                });
+                self.cast_executed(core, Ballot { slot, unit, digest, trace, pack: blob });
             }
         }
     }

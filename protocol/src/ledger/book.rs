@@ -26,6 +26,8 @@ pub struct Book {
     /// (voter, who published a proof that fits).
     edges: BTreeSet<(PeerId, PeerId)>,
     leaves: BTreeMap<Hash, Posted>,
+    /// The root that an anchor has latched, by anchor.
+    sealed: BTreeMap<PeerId, Hash>,
     abstained: BTreeMap<u64, BTreeMap<PeerId, Reason>>,
 }
 
@@ -55,9 +57,19 @@ impl Book {
         self.leaves.get(&root).map(|posted| posted.digests.as_slice())
     }
 
+    /// The root that anchors have latched; the lowest, should they differ.
+    pub fn sealed(&self) -> Option<Hash> {
+        self.sealed.values().min().copied()
+    }
+
     /// Who gave up on which unit, and why.
     pub fn abstentions(&self) -> &BTreeMap<u64, BTreeMap<PeerId, Reason>> {
         &self.abstained
+    }
+
+    /// Whether anybody else has published the proof of this peer's vote.
+    pub fn is_vouched_for(&self, voter: PeerId) -> bool {
+        self.is_confirmed(voter, &BTreeSet::new())
     }
 
     /// Whether another peer outside `except` vouches for this ballot.
@@ -68,10 +80,12 @@ impl Book {
     }
 
     /// Each root with the voters that stand joined behind it: connected by proofs that each has
-    /// published of the other, at least `quorum` together.
+    /// published of the other, at least `quorum` together. What the submitter says alone is no such root,
+    /// also where one vote is enough.
     pub(super) fn certified(
         &self,
         quorum: usize,
+        submitter: PeerId,
         except: &BTreeSet<PeerId>,
     ) -> BTreeMap<Hash, BTreeSet<PeerId>> {
         let mut by_root: BTreeMap<Hash, BTreeSet<PeerId>> = BTreeMap::new();
@@ -82,7 +96,7 @@ impl Book {
         }
         by_root.retain(|_, voters| {
             *voters = self.joined(voters, quorum);
-            !voters.is_empty()
+            voters.iter().any(|voter| *voter != submitter)
         });
         by_root
     }
@@ -145,6 +159,11 @@ impl Book {
         }
     }
 
+    /// Latches a root; an anchor's first word on a slot is its last.
+    pub(super) fn add_seal(&mut self, anchor: PeerId, root: Hash) {
+        self.sealed.entry(anchor).or_insert(root);
+    }
+
     pub(super) fn add_abstention(&mut self, author: PeerId, abstention: &Abstention) {
         self.abstained.entry(abstention.unit).or_default().insert(author, abstention.reason);
     }
@@ -152,6 +171,7 @@ impl Book {
     /// Takes back everything that an author said here.
     pub(super) fn retract(&mut self, author: PeerId) {
         self.votes.remove(&author);
+        self.sealed.remove(&author);
         self.shown.retain(|(_, by, ..)| *by != author);
         self.edges.retain(|(voter, by)| *voter != author && *by != author);
         self.leaves.retain(|_, posted| {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::book::{Book, Cast};
 use super::layer::At;
 use super::verdict::{BatchVerdict, Standing, UnitVerdict};
-use crate::{Hash, JobId, PeerId, merkle_root, merkle_root_by, rank};
+use crate::{Hash, PeerId, Rank, Ranks, merkle_root, merkle_root_by};
 
 /// One batch under examination.
 #[derive(Clone, Debug)]
@@ -22,6 +22,7 @@ pub(super) struct Case {
     votes: BTreeMap<PeerId, Hash>,
     leaves_wanted: Vec<Hash>,
     decide_first: BTreeSet<u64>,
+    sealed: Option<Hash>,
     pub(super) units: BTreeMap<u64, UnitCase>,
 }
 
@@ -55,6 +56,7 @@ pub(super) struct Evidence<'a> {
     pub(super) units: std::ops::Range<u64>,
     pub(super) quorum: usize,
     pub(super) submitter: PeerId,
+    pub(super) ranks: Ranks<'a>,
 }
 
 impl Case {
@@ -63,21 +65,21 @@ impl Case {
     /// Votes of `except` do not count, nor do the roots in `void`. Among several certified roots the
     /// one stands whose leaves are posted and whose voters have the lowest ranks.
     pub(super) fn open(
-        job: JobId,
         evidence: &Evidence<'_>,
         except: &BTreeSet<PeerId>,
         void: &BTreeSet<(At, Hash)>,
     ) -> Self {
-        let Evidence { at, book, quorum, .. } = *evidence;
-        let mut certified = book.map_or_else(BTreeMap::new, |book| book.certified(quorum, except));
+        let Evidence { at, book, quorum, submitter, ranks, .. } = *evidence;
+        let mut certified =
+            book.map_or_else(BTreeMap::new, |book| book.certified(quorum, submitter, except));
         let joined = certified.values().flatten().copied().collect();
         // A root that fell because its leaves were withheld stands up again once they are there.
         let fallen =
             certified.keys().filter(|root| void.contains(&(at, **root))).copied().collect();
         certified.retain(|root, _| !void.contains(&(at, *root)));
         let order = |voters: &BTreeSet<PeerId>| {
-            let mut ranks: Vec<Hash> =
-                voters.iter().map(|peer| rank(job, at.0, at.1, *peer)).collect();
+            let mut ranks: Vec<Rank> =
+                voters.iter().map(|peer| ranks.of(at.0, at.1, *peer)).collect();
             ranks.sort();
             ranks.truncate(quorum);
             ranks
@@ -104,6 +106,7 @@ impl Case {
             votes,
             leaves_wanted: fallen,
             decide_first: BTreeSet::new(),
+            sealed: book.and_then(Book::sealed),
             units: BTreeMap::new(),
         };
         for (unit, book) in &evidence.unit_books {
@@ -112,7 +115,8 @@ impl Case {
         case.compare_roots(&rivals);
         if rivals.is_empty() {
             for (unit, book) in &evidence.unit_books {
-                let mut joined: Vec<_> = book.certified(quorum, except).into_iter().collect();
+                let joined = book.certified(quorum, submitter, except);
+                let mut joined: Vec<_> = joined.into_iter().collect();
                 joined.sort_by_cached_key(|(digest, voters)| (order(voters), *digest));
                 if let Some(unit) = case.units.get_mut(unit) {
                     unit.judge_alone(joined.first().map(|(digest, _)| *digest), joined.len());
@@ -147,10 +151,29 @@ impl Case {
 
     /// How many units a non-voter has audited with a confirmed ballot that agrees.
     pub(super) fn audited(&self) -> u64 {
-        let by_other = |(peer, ballot): (&PeerId, &Ballot)| {
+        let is_audited = |unit: &&UnitCase| self.audits_of(unit).next().is_some();
+        self.units.values().filter(is_audited).count() as u64
+    }
+
+    /// How many units each non-voter has audited with a confirmed ballot that agrees.
+    pub(super) fn auditors(&self) -> BTreeMap<PeerId, u64> {
+        let mut auditors = BTreeMap::new();
+        for peer in self.units.values().flat_map(|unit| self.audits_of(unit)) {
+            *auditors.entry(peer).or_default() += 1;
+        }
+        auditors
+    }
+
+    fn audits_of<'a>(&'a self, unit: &'a UnitCase) -> impl Iterator<Item = PeerId> + 'a {
+        let is_audit = |(peer, ballot): &(&PeerId, &Ballot)| {
             ballot.confirmed && !ballot.contests && !self.votes.contains_key(peer)
         };
-        self.units.values().filter(|unit| unit.ballots.iter().any(by_other)).count() as u64
+        unit.ballots.iter().filter(is_audit).map(|(peer, _)| *peer)
+    }
+
+    /// How many units the batch has.
+    pub(super) fn size(&self) -> u64 {
+        self.count as u64
     }
 
     /// Ballots that contradict what stands: unit, author and number of the author's step.
@@ -214,13 +237,15 @@ impl Case {
             self.standing = Standing::Open;
         }
         let effective = self.effective(&units);
-        BatchVerdict {
+        let verdict = BatchVerdict {
             standing: self.standing,
             leaves_wanted: self.leaves_wanted,
             decide_first: self.decide_first,
             effective,
             units,
-        }
+            is_sealed: false,
+        };
+        verdict.latched(self.sealed)
     }
 
     fn hear_ballots(&mut self, unit: u64, book: &Book, except: &BTreeSet<PeerId>) {

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::assurance::{Assurance, Audits, cleared};
 use super::book::Book;
 use super::front::Said;
 use super::layer::{At, Ground, Layer, Rules, at};
 use super::pass::Pass;
 use super::peel::{self, Decision};
 use super::verdict::{BatchVerdict, UnitVerdict, Verdict};
-use crate::{About, Gathered, Hash, PeerId, Plan, Slot};
+use crate::{About, Gathered, Hash, PeerId, Plan, Slot, Stamp};
 
 /// Layers that are kept from one fold to the next: one for nobody, and one for each round of
 /// convictions, of which there are few.
@@ -46,6 +47,7 @@ impl Fold {
             verdict: Verdict {
                 stages: layer.verdicts().to_vec(),
                 gathered: vec![None; layer.verdicts().len()],
+                read_as: vec![Assurance::default(); layer.verdicts().len()],
                 ..Verdict::default()
             },
             layers: vec![layer],
@@ -54,6 +56,11 @@ impl Fold {
 
     pub(super) fn verdict(&self) -> &Verdict {
         &self.verdict
+    }
+
+    /// Who has a joined vote, or a confirmed ballot that agrees with what stands.
+    pub(super) fn identities(&self) -> BTreeSet<PeerId> {
+        self.layers[0].identities().collect()
     }
 
     /// Notes that something was said about a slot.
@@ -91,6 +98,7 @@ impl Fold {
         books: &BTreeMap<Slot, Book>,
         said: &Said,
         equivocators: &BTreeSet<PeerId>,
+        stamps: &BTreeMap<PeerId, Stamp>,
     ) {
         let dirty = std::mem::take(&mut self.dirty);
         if dirty.is_empty() && !std::mem::take(&mut self.equivocators_changed) {
@@ -100,22 +108,30 @@ impl Fold {
             self.units_root(plan, *at, None);
         }
         let (slots, balloted) = (&self.slots, &self.balloted);
-        let ground = Ground { rules: &self.rules, plan, books, slots, balloted };
+        let ground = Ground { rules: &self.rules, plan, books, slots, balloted, stamps };
         for layer in &mut self.layers {
             dirty.iter().for_each(|at| layer.judge(ground, *at));
         }
         let before = self.verdict.convicted.keys().copied().collect::<BTreeSet<PeerId>>();
         let (pass, convicted, used) = convict(ground, &mut self.layers, said);
+        let last = used.last().copied().unwrap_or(0);
+        self.verdict.cleared = if pass.is_complete(&self.layers[last]) {
+            let quiet = plan.stages().map(|stage| &self.layers[last].quiet(stage).audits);
+            let sums: Vec<&Audits> = quiet.chain([&pass.sums.audits]).collect();
+            cleared(&self.rules.policy, &sums)
+        } else {
+            BTreeSet::new()
+        };
         let (changed, gathered) = (pass.changed, pass.gathered);
         self.verdict.convicted = convicted;
         self.verdict.equivocators.clone_from(equivocators);
         // A stage whose inputs changed has other slots, so what was said about it reads differently.
         self.verdict.gathered = gathered;
-        let last = used.last().copied().unwrap_or(0);
         if self.layers[last].except != before {
             self.verdict.stages = self.layers[last].verdicts().to_vec();
         }
         self.show(last, changed, dirty);
+        self.verdict.weigh_stages(plan);
         let mut number = 0..;
         self.layers.retain(|_| number.next().is_some_and(|n| n == 0 || used.contains(&n)));
         self.layers.truncate(LAYERS_KEPT);
@@ -178,8 +194,11 @@ fn convict<'a>(
         used.push(at);
         let pass = Pass::run(ground, &layers[0], &layers[at], &lost);
         let rules = ground.rules;
-        let may_lose =
-            |peer| 1 + layers[0].confirmed_units(peer) / u64::from(rules.policy.loss_div);
+        // Where one vote is enough, one wrong outcome is too many.
+        let may_lose = |peer| match rules.policy.quorum {
+            1 => 0,
+            _ => 1 + layers[0].confirmed_units(peer) / u64::from(rules.policy.loss_div),
+        };
         let guilty = peel::next(rules.job, &pass.decisions, &rules.policy.anchors, may_lose);
         if !guilty.is_empty() {
             convicted.extend(guilty);

@@ -9,7 +9,8 @@ use super::log::{Inserted, Log};
 use super::verdict::Verdict;
 use crate::limits::{AUTHORS_MAX, HEADS_MAX, LOG_GAP_MAX, LOG_STEPS_MAX, STEPS_SENT_MAX};
 use crate::{
-    About, Fork, Gathered, Hash, Head, Heads, Item, JobId, PeerId, Plan, Signed, Slot, Step, StepId,
+    About, Fork, Gathered, Hash, Head, Heads, Item, JobId, PeerId, Plan, Ranks, Seal, Signed, Slot,
+    Stamp, Step, StepId, level_of,
 };
 
 /// Why a step can be in nobody's ledger of this job.
@@ -21,6 +22,10 @@ pub enum Refusal {
     OutOfRange,
     #[error("only the submitter or an anchor may say this")]
     NotEntitled,
+    #[error("its author claims a level that it does not have")]
+    FalseLevel,
+    #[error("its author's stamp is missing, too old or too cheap for the job")]
+    NoStamp,
     #[error("the job has more authors, or the author more steps, than is kept")]
     Full,
 }
@@ -37,6 +42,8 @@ pub struct Ledger {
     books: BTreeMap<Slot, Book>,
     said: Said,
     equivocators: BTreeSet<PeerId>,
+    /// Who has shown which stamp, in a job that asks for them.
+    stamps: BTreeMap<PeerId, Stamp>,
     keepers: Vec<PeerId>,
     cancelled: bool,
     /// Slots with votes that nobody has looked at.
@@ -55,6 +62,7 @@ impl Ledger {
             books: BTreeMap::new(),
             said: BTreeMap::new(),
             equivocators: BTreeSet::new(),
+            stamps: BTreeMap::new(),
             keepers: Vec::new(),
             cancelled: false,
             news: BTreeSet::new(),
@@ -73,7 +81,7 @@ impl Ledger {
         let author = step.author();
         self.check(author, step.value())?;
         if !self.logs.contains_key(&author) && AUTHORS_MAX.min(HEADS_MAX) <= self.logs.len() {
-            return Err(Refusal::Full);
+            self.make_room_for(author)?;
         }
         if LOG_GAP_MAX < step.value().seq && !self.logs.contains_key(&author) {
             return Ok(Inserted::TooFarAhead);
@@ -89,7 +97,8 @@ impl Ledger {
 
     /// The verdict on all steps so far.
     pub fn verdict(&mut self) -> &Verdict {
-        self.fold.bring_up_to_date(&self.plan, &self.books, &self.said, &self.equivocators);
+        let Self { plan, books, said, equivocators, stamps, .. } = self;
+        self.fold.bring_up_to_date(plan, books, said, equivocators, stamps);
         self.fold.verdict()
     }
 
@@ -131,6 +140,12 @@ impl Ledger {
 
     pub fn is_cancelled(&self) -> bool {
         self.cancelled
+    }
+
+    /// The ranks of peers in this job.
+    pub fn ranks(&self) -> Ranks<'_> {
+        let level = self.plan.manifest().policy.level;
+        Ranks { job: self.job, level, stamps: &self.stamps }
     }
 
     /// Everybody who has a log.
@@ -196,6 +211,18 @@ impl Ledger {
             return Err(Refusal::Full);
         }
         let manifest = self.plan.manifest();
+        if step.level != 0 && level_of(self.job, step.shard, author) < step.level {
+            return Err(Refusal::FalseLevel);
+        }
+        let is_named = author == manifest.submitter || manifest.policy.anchors.contains(&author);
+        let bits = manifest.policy.stamp_bits;
+        if step.seq == 0
+            && bits != 0
+            && !is_named
+            && !step.stamp.is_some_and(|stamp| stamp.is_enough(bits, manifest.created_ms))
+        {
+            return Err(Refusal::NoStamp);
+        }
         for item in &step.items {
             match item {
                 Item::Vote(vote) => self.check_slot(&vote.slot)?,
@@ -212,7 +239,9 @@ impl Ledger {
                         return Err(Refusal::OutOfRange);
                     }
                 }
-                Item::Seal(_) if manifest.policy.anchors.contains(&author) => {}
+                Item::Seal(seal) if manifest.policy.anchors.contains(&author) => {
+                    self.check_seal(seal)?;
+                }
                 Item::Keepers(_) | Item::Cancel if manifest.submitter == author => {}
                 Item::Seal(_) | Item::Keepers(_) | Item::Cancel => {
                     return Err(Refusal::NotEntitled);
@@ -230,6 +259,36 @@ impl Ledger {
                 About::Unit(unit) => unit < self.plan.partition(slot.stage).units(),
             };
         if fits { Ok(()) } else { Err(Refusal::OutOfRange) }
+    }
+
+    fn check_seal(&self, seal: &Seal) -> Result<(), Refusal> {
+        let last = seal.first + (seal.batches.len() as u32).saturating_sub(1);
+        let slot = Slot { stage: seal.stage, about: About::Batch(last), units: Hash::ZERO };
+        self.check_slot(&slot)
+    }
+
+    /// Of all authors whose votes nobody has joined, the one goes whose turn is last by a hash, be it the
+    /// newcomer: who floods a job with identities drives out its own.
+    fn make_room_for(&mut self, newcomer: PeerId) -> Result<(), Refusal> {
+        let turn =
+            |peer: &PeerId| (crate::hash("author", &[self.job.as_bytes(), peer.as_bytes()]), *peer);
+        let joined = self.fold.identities();
+        let manifest = self.plan.manifest();
+        let is_loose = |peer: &&PeerId| {
+            !joined.contains(peer)
+                && **peer != manifest.submitter
+                && !manifest.policy.anchors.contains(peer)
+        };
+        let last = self.logs.keys().filter(is_loose).map(turn).max();
+        match last.filter(|last| turn(&newcomer) < *last) {
+            Some((_, peer)) => {
+                self.take_back(peer);
+                self.logs.remove(&peer);
+                self.stamps.remove(&peer);
+                Ok(())
+            }
+            None => Err(Refusal::Full),
+        }
     }
 
     fn units_of(&self, slot: &Slot) -> std::ops::Range<u64> {
@@ -280,12 +339,7 @@ impl Ledger {
     fn reread(&mut self, author: PeerId) {
         self.equivocators.insert(author);
         self.fold.touch_equivocators();
-        for slot in self.said.remove(&author).unwrap_or_default().into_keys() {
-            if let Some(book) = self.books.get_mut(&slot) {
-                book.retract(author);
-                self.fold.touch(&self.plan, &slot);
-            }
-        }
+        self.take_back(author);
         if author == self.plan.manifest().submitter {
             self.keepers.clear();
             self.cancelled = false;
@@ -295,7 +349,20 @@ impl Ledger {
         self.read_on(author);
     }
 
+    /// Takes everything that an author said out of the books.
+    fn take_back(&mut self, author: PeerId) {
+        for slot in self.said.remove(&author).unwrap_or_default().into_keys() {
+            if let Some(book) = self.books.get_mut(&slot) {
+                book.retract(author);
+                self.fold.touch(&self.plan, &slot);
+            }
+        }
+    }
+
     fn read(&mut self, author: PeerId, step: &Step) {
+        if let Some(stamp) = step.stamp.filter(|_| self.plan.manifest().policy.stamp_bits != 0) {
+            self.stamps.insert(author, stamp);
+        }
         let forked = self.equivocators.contains(&author);
         for item in &step.items {
             match item {
@@ -325,10 +392,18 @@ impl Ledger {
                         .or_default()
                         .add_abstention(author, abstention);
                 }
-                Item::Seal(_) => {}
+                Item::Seal(seal) => self.read_seal(author, seal),
                 Item::Keepers(peers) => self.keepers.clone_from(peers),
                 Item::Cancel => self.cancelled = true,
             }
+        }
+    }
+
+    fn read_seal(&mut self, anchor: PeerId, seal: &Seal) {
+        for (batch, (units, root)) in (seal.first..).zip(&seal.batches) {
+            let slot = Slot { stage: seal.stage, about: About::Batch(batch), units: *units };
+            self.say(anchor, slot, None);
+            self.books.entry(slot).or_default().add_seal(anchor, *root);
         }
     }
 

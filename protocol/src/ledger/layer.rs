@@ -4,11 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::assurance::Audits;
 use super::book::Book;
 use super::contest::{Case, Evidence};
 use super::front::Said;
 use super::verdict::{BatchVerdict, Standing};
-use crate::{About, Gathered, Hash, JobId, PeerId, Plan, Policy, Slot};
+use crate::{About, Gathered, Hash, JobId, PeerId, Plan, Policy, Ranks, Slot, Stamp};
 
 /// A batch: its stage and number.
 pub(super) type At = (u16, u32);
@@ -37,6 +38,8 @@ pub(super) struct Ground<'a> {
     pub(super) slots: &'a BTreeMap<At, Hash>,
     /// Units that somebody spoke about one by one, by batch.
     pub(super) balloted: &'a BTreeMap<At, BTreeSet<u64>>,
+    /// Identity stamps, in jobs that ask for them.
+    pub(super) stamps: &'a BTreeMap<PeerId, Stamp>,
 }
 
 impl<'a> Ground<'a> {
@@ -58,7 +61,13 @@ impl<'a> Ground<'a> {
             units: self.plan.partition(stage).units_of(batch),
             quorum: self.rules.quorum(),
             submitter: self.rules.submitter,
+            ranks: self.ranks(),
         })
+    }
+
+    fn ranks(&self) -> Ranks<'a> {
+        let Rules { job, ref policy, .. } = *self.rules;
+        Ranks { job, level: policy.level, stamps: self.stamps }
     }
 }
 
@@ -85,11 +94,13 @@ pub(super) struct Layer {
 struct Share {
     joined: BTreeSet<PeerId>,
     units: u64,
-    /// Of a batch that is not loud: who has a confirmed ballot, who stands joined, and for how many
-    /// audited units.
+    /// Of a batch that is not loud: its size, who has a confirmed ballot, who stands joined, for how many
+    /// audited units, and how many of them each non-voter audited.
+    size: u64,
     confirmed: BTreeSet<PeerId>,
     voters: BTreeSet<PeerId>,
     audited: u64,
+    audits: BTreeMap<PeerId, u64>,
 }
 
 /// Sums over the batches of one stage whose ballots all agree with what stands.
@@ -99,6 +110,8 @@ pub(super) struct Quiet {
     pub(super) confirmed: BTreeMap<PeerId, u64>,
     /// How many units for which a peer stands joined were audited by a non-voter.
     pub(super) audited: BTreeMap<PeerId, u64>,
+    /// What finality is counted from.
+    pub(super) audits: Audits,
 }
 
 impl Layer {
@@ -142,8 +155,9 @@ impl Layer {
         }
         let Some(units) = ground.slots.get(&at).copied() else { return };
         let book = ground.books.get(&Slot { stage: at.0, about: About::Batch(at.1), units });
-        let quorum = ground.rules.quorum();
-        let certified = book.map_or_else(BTreeMap::new, |b| b.certified(quorum, &self.except));
+        let (quorum, submitter) = (ground.rules.quorum(), ground.rules.submitter);
+        let certified =
+            book.map_or_else(BTreeMap::new, |b| b.certified(quorum, submitter, &self.except));
         let has_rivals = 1 < certified.len();
         let size = ground.plan.partition(at.0).units_of(at.1).count() as u64;
         let mut share = Share {
@@ -156,14 +170,20 @@ impl Layer {
         if let Some(evidence) =
             ground.evidence(at, None).filter(|e| !has_rivals && !e.unit_books.is_empty())
         {
-            let case = Case::open(ground.rules.job, &evidence, &self.except, &BTreeSet::new());
+            let case = Case::open(&evidence, &self.except, &BTreeSet::new());
             is_loud = case.is_loud();
             if !is_loud {
                 share.confirmed = case.confirmed().collect();
-                share.voters = case.voters().collect();
                 share.audited = case.audited();
+                share.audits = case.auditors();
                 verdict = case.close();
             }
+        }
+        if let Standing::Quorum { voters, .. } = &verdict.standing
+            && !is_loud
+        {
+            share.voters.clone_from(voters);
+            share.size = size;
         }
         if is_loud {
             self.loud.insert(at);
@@ -201,6 +221,12 @@ impl Layer {
         self.joined.iter().filter(|(_, (batches, _))| *batches != 0).map(|(peer, _)| *peer)
     }
 
+    /// Who is joined in an independent stage, or has a confirmed ballot that agrees with what stands.
+    pub(super) fn identities(&self) -> impl Iterator<Item = PeerId> + '_ {
+        let confirmed = self.quiet.iter().flat_map(|quiet| &quiet.confirmed);
+        self.joined().chain(confirmed.filter(|(_, n)| **n != 0).map(|(peer, _)| *peer))
+    }
+
     /// How many units a peer has confirmed in batches without rivals.
     pub(super) fn confirmed_units(&self, peer: PeerId) -> u64 {
         self.joined.get(&peer).map_or(0, |(_, units)| *units)
@@ -223,7 +249,9 @@ impl Layer {
         for peer in &share.voters {
             *quiet.audited.entry(*peer).or_default() += share.audited;
         }
+        quiet.audits.add(&share.voters, share.size, &share.audits);
         let Some(old) = self.shares.insert(at, share) else { return };
+        quiet.audits.remove(&old.voters, old.size, &old.audits);
         for peer in old.joined {
             let entry = self.joined.entry(peer).or_default();
             *entry = (entry.0 - 1, entry.1 - old.units);
@@ -254,7 +282,8 @@ impl Layer {
             Standing::Quorum { root, .. } | Standing::SelfExecuted { root, .. } => Some(*root),
             Standing::Open => None,
         };
-        BatchVerdict { standing, effective, ..BatchVerdict::default() }
+        let verdict = BatchVerdict { standing, effective, ..BatchVerdict::default() };
+        verdict.latched(book.and_then(Book::sealed))
     }
 }
 

@@ -3,6 +3,7 @@
 //! Merging is set union; the verdict is a pure function of the manifest and the set of steps. The
 //! rules are DESIGN §5's; `docs/PROTOCOL.md` states them for a second implementer.
 
+mod assurance;
 mod book;
 mod contest;
 mod fold;
@@ -13,6 +14,7 @@ mod pass;
 mod peel;
 mod verdict;
 
+pub use assurance::Assurance;
 pub use book::{Book, Cast};
 pub use front::{Ledger, Refusal};
 pub use log::Inserted;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::assurance::Audits;
 use super::contest::Case;
 use super::layer::{At, Ground, Layer};
 use super::peel::Decision;
@@ -16,7 +17,7 @@ pub(super) struct Pass<'a> {
     pub(super) gathered: Vec<Option<Gathered>>,
     pub(super) decisions: Vec<Decision>,
     /// Sums over the batches that were examined; the layer has those over all others.
-    sums: Sums,
+    pub(super) sums: Sums,
     /// Ballots that a peer has contested with.
     used: BTreeMap<PeerId, u64>,
 }
@@ -32,11 +33,13 @@ struct Given<'a> {
 }
 
 #[derive(Clone, Debug, Default)]
-struct Sums {
+pub(super) struct Sums {
     /// Who is joined or has a confirmed ballot.
     identities: BTreeSet<PeerId>,
     /// How many units for which a peer stands joined were audited by a non-voter.
     audited: BTreeMap<PeerId, u64>,
+    /// What finality is counted from.
+    pub(super) audits: Audits,
 }
 
 /// When a ballot is counted: its number in the log, and which case and unit it is about.
@@ -84,6 +87,16 @@ impl<'a> Pass<'a> {
         roots.map(|roots| Gathered::new(&roots, partition.units()))
     }
 
+    /// Whether every batch of every stage has an outcome, and none is in question.
+    pub(super) fn is_complete(&self, layer: &Layer) -> bool {
+        let were_open = |stage: u16| {
+            let changed = self.changed.range((stage, 0)..=(stage, u32::MAX));
+            changed.filter(|(at, _)| layer.verdict(**at).effective.is_none()).count() as u64
+        };
+        self.changed.values().all(BatchVerdict::is_settled)
+            && self.ground.plan.stages().all(|stage| layer.open(stage) <= were_open(stage))
+    }
+
     fn judge_stage(&mut self, given: Given<'_>, stage: u16) {
         // All of a stage that reads another one, for its slots hang on the verdict; else loud ones.
         let plan = self.ground.plan;
@@ -98,7 +111,7 @@ impl<'a> Pass<'a> {
             let (mut sums, mut used) = (self.sums.clone(), self.used.clone());
             let open = |at: &At| {
                 let evidence = self.ground.evidence(*at, gathered)?;
-                Some(Case::open(self.ground.rules.job, &evidence, &given.layer.except, &void))
+                Some(Case::open(&evidence, &given.layer.except, &void))
             };
             let mut cases: Vec<Case> = examined.iter().filter_map(open).collect();
             for case in &cases {
@@ -200,5 +213,7 @@ impl Sums {
         for peer in case.voters().filter(|_| audited != 0) {
             *self.audited.entry(peer).or_default() += audited;
         }
+        let voters: Vec<PeerId> = case.voters().collect();
+        self.audits.add(&voters, case.size(), &case.auditors());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::assurance::Assurance;
 use crate::{Gathered, Hash, PeerId};
 
 /// The verdict on a whole job.
@@ -19,6 +20,10 @@ pub struct Verdict {
     pub convicted: BTreeMap<PeerId, Conviction>,
     /// Who said two different things where only one may be said.
     pub equivocators: BTreeSet<PeerId>,
+    /// Who has passed its audits, once every batch is settled; nobody before.
+    pub cleared: BTreeSet<PeerId>,
+    /// How sure each stage is that others read, together with everything it has read itself.
+    pub(super) read_as: Vec<Assurance>,
 }
 
 /// Why a peer's votes count no more in this job.
@@ -42,6 +47,8 @@ pub struct BatchVerdict {
     pub decide_first: BTreeSet<u64>,
     /// The root over the units' outcomes as they stand; `None` while one of them has none.
     pub effective: Option<Hash>,
+    /// Whether an anchor has latched it.
+    pub is_sealed: bool,
 }
 
 /// What stands for a batch as a whole.
@@ -88,9 +95,21 @@ impl Verdict {
 }
 
 impl BatchVerdict {
+    /// The same, if an anchor's word stands above everything.
+    pub(super) fn latched(mut self, sealed: Option<Hash>) -> Self {
+        if sealed.is_some() {
+            self.effective = sealed;
+            self.is_sealed = true;
+            self.units.retain(|_, unit| *unit != UnitVerdict::Contested);
+            self.leaves_wanted.clear();
+            self.decide_first.clear();
+        }
+        self
+    }
+
     /// Whether every unit has an outcome and none is in question.
     pub fn is_settled(&self) -> bool {
-        self.effective.is_some() && !self.is_contested()
+        self.effective.is_some() && (self.is_sealed || !self.is_contested())
     }
 
     /// Whether an outcome is in question: a unit is contested, or quorums differ and the one that

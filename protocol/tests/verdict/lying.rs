@@ -1,6 +1,6 @@
 //! Lying together: who wins a contest, and who is convicted for it.
 
-use protocol::{Policy, rank};
+use protocol::Policy;
 
 use crate::world::{State, World, digest, guilty, names, peer, peers, policy, strs};
 
@@ -126,12 +126,13 @@ fn base_votes_are_no_ballots_so_liars_cannot_decide_before_the_honest_have_spoke
 #[test]
 fn six_ground_keys_of_lowest_rank_decide_nothing_against_twenty_honest_ballots() {
     let mut w = World::new(7, 1);
-    let (honest, job) = (names("h", 20), w.plan.manifest().job());
+    let honest = names("h", 20);
     let truth = w.truth(0);
     w.execute(0, &strs(&honest), &truth);
     w.post_leaves("h0", 0, &truth);
     let mut ground = names("x", 200);
-    ground.sort_by_key(|name| rank(job, 0, 0, peer(name)));
+    let ledger = w.ledger(&[]);
+    ground.sort_by_key(|name| ledger.ranks().of(0, 0, peer(name)));
     ground.truncate(6);
     w.ballots(0, 1, &strs(&honest), truth[1]);
     w.ballots(0, 1, &strs(&ground), digest("lie"));

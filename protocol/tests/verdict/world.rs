@@ -189,7 +189,7 @@ impl World {
     ) -> Signed<Step> {
         let job = self.plan.manifest().job();
         let key = self.keys.entry(who.to_owned()).or_insert_with(|| key(who));
-        let step = Step { job, shard: 0, seq, prev, level: 0, report: None, items };
+        let step = Step { job, shard: 0, seq, prev, level: 0, stamp: None, report: None, items };
         step.check().unwrap();
         key.sign(network(), step)
     }
@@ -229,6 +229,13 @@ impl World {
         if !proofs.is_empty() {
             self.emit(who, vec![Item::Certificate(Certificate { slot, root, proofs })]);
         }
+    }
+
+    /// A batch's voter, who knows each unit's trace, publishes the proof of an auditor's ballot.
+    pub(crate) fn vouch(&mut self, who: &str, slot: Slot, auditor: &str, outcome: Hash) {
+        let proof = self.proof(&slot, auditor, hash("trace", &[outcome.as_bytes()]));
+        let proofs = vec![Shown { voter: self.id(auditor), proof }];
+        self.emit(who, vec![Item::Certificate(Certificate { slot, root: outcome, proofs })]);
     }
 
     /// Votes of some peers on the same outcomes of a batch, joined.

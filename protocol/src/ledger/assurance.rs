@@ -1,0 +1,127 @@
+//! How sure a verdict is: provisional, final once its voters have passed their audits, or sealed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::verdict::{Standing, Verdict};
+use crate::{PeerId, Plan, Policy};
+
+/// How much stands behind a batch's outcomes, and behind everything that they were made from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Assurance {
+    /// Accepted, and nothing more: colluders who hold a whole quorum could have made it up.
+    #[default]
+    Provisional,
+    /// Every voter behind it has passed its quota of hidden audits. Late evidence can still revoke it.
+    Final,
+    /// An anchor has latched it after its own audits: nothing revokes it.
+    Sealed,
+}
+
+/// What is counted for finality: units that peers stand joined for, and who has audited them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Audits {
+    /// In how many units' standing outcomes a peer is a joined voter.
+    pub(super) units: BTreeMap<PeerId, u64>,
+    /// Voter, auditor that did not vote there, and how many of the units it audited and agreed with.
+    pub(super) by: BTreeMap<PeerId, BTreeMap<PeerId, u64>>,
+}
+
+impl Audits {
+    /// Counts a batch of `size` units with these voters and audits.
+    pub(super) fn add<'a>(
+        &mut self,
+        voters: impl IntoIterator<Item = &'a PeerId>,
+        size: u64,
+        audits: &BTreeMap<PeerId, u64>,
+    ) {
+        for voter in voters {
+            *self.units.entry(*voter).or_default() += size;
+            let by = self.by.entry(*voter).or_default();
+            audits.iter().for_each(|(auditor, n)| *by.entry(*auditor).or_default() += n);
+        }
+    }
+
+    /// Takes a batch back that was counted before.
+    pub(super) fn remove<'a>(
+        &mut self,
+        voters: impl IntoIterator<Item = &'a PeerId>,
+        size: u64,
+        audits: &BTreeMap<PeerId, u64>,
+    ) {
+        for voter in voters {
+            *self.units.entry(*voter).or_default() -= size;
+            let by = self.by.entry(*voter).or_default();
+            audits.iter().for_each(|(auditor, n)| *by.entry(*auditor).or_default() -= n);
+        }
+    }
+}
+
+/// Who has passed its audits, given the sums over disjoint sets of batches.
+///
+/// A voter's quota is half of what the policy makes it expect, and never less than `lead` audits. No auditor
+/// fills more than a `lead`-th of it, so that fewer than `lead` colluders clear nobody: where there are
+/// not that many others, only an anchor makes anything sure.
+pub(super) fn cleared(policy: &Policy, sums: &[&Audits]) -> BTreeSet<PeerId> {
+    let lead = u64::from(policy.lead);
+    if policy.audit_ppm == 0 {
+        return BTreeSet::new();
+    }
+    let voters: BTreeSet<PeerId> = sums.iter().flat_map(|sum| sum.units.keys().copied()).collect();
+    let passes = |voter: &PeerId| {
+        let units: u64 = sums.iter().filter_map(|sum| sum.units.get(voter)).sum();
+        let expected = units.saturating_mul(u64::from(policy.audit_ppm)).div_ceil(2_000_000);
+        let quota = expected.max(lead);
+        let share = quota.div_ceil(lead);
+        let mut by: BTreeMap<PeerId, u64> = BTreeMap::new();
+        for (auditor, n) in sums.iter().filter_map(|sum| sum.by.get(voter)).flatten() {
+            *by.entry(*auditor).or_default() += n;
+        }
+        units != 0 && quota <= by.values().map(|n| (*n).min(share)).sum()
+    };
+    voters.into_iter().filter(passes).collect()
+}
+
+impl Verdict {
+    /// How sure the outcomes of a batch are, and with them everything that they were made from.
+    pub fn assurance(&self, plan: &Plan, stage: u16, batch: u32) -> Assurance {
+        let upstream = plan.stage(stage).upstream();
+        let read = upstream.map_or(Assurance::Sealed, |s| self.read_as[usize::from(s)]);
+        self.own_assurance(stage, batch).min(read)
+    }
+
+    /// The least sure of all batches, of all stages.
+    pub fn weakest(&self, plan: &Plan) -> Assurance {
+        let batches = |stage: u16| {
+            let count = self.batches(stage).len() as u32;
+            (0..count).map(move |batch| self.own_assurance(stage, batch))
+        };
+        plan.stages().flat_map(batches).min().unwrap_or_default()
+    }
+
+    fn own_assurance(&self, stage: u16, batch: u32) -> Assurance {
+        let batch = self.batch(stage, batch);
+        if batch.is_sealed {
+            return Assurance::Sealed;
+        }
+        let passed = |voters: &BTreeSet<PeerId>| voters.iter().all(|q| self.cleared.contains(q));
+        match &batch.standing {
+            Standing::Quorum { voters, .. } if batch.is_settled() && passed(voters) => {
+                Assurance::Final
+            }
+            Standing::Quorum { .. } | Standing::SelfExecuted { .. } | Standing::Open => {
+                Assurance::Provisional
+            }
+        }
+    }
+
+    /// Works out how sure the stages are that others read.
+    pub(super) fn weigh_stages(&mut self, plan: &Plan) {
+        self.read_as = vec![Assurance::Provisional; self.gathered.len()];
+        let read: BTreeSet<u16> = plan.stages().filter_map(|s| plan.stage(s).upstream()).collect();
+        for stage in read {
+            let batches = 0..self.batches(stage).len() as u32;
+            let weakest = batches.map(|batch| self.assurance(plan, stage, batch)).min();
+            self.read_as[usize::from(stage)] = weakest.unwrap_or_default();
+        }
+    }
+}
