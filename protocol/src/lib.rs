@@ -30,7 +30,7 @@ pub use cbor::{DecodeError, decode, encode};
 pub use derive::{Gathered, PART_PATH, Plan, outcome_folder};
 pub use id::{BlobId, Hash, JobId, NetworkId, ParseIdError, PeerId, StepId, UnitId, hash};
 pub use ledger::{
-    Assurance, BatchVerdict, Book, Cast, Conviction, Inserted, Ledger, Refusal, Standing,
+    Assurance, Audited, BatchVerdict, Book, Cast, Conviction, Inserted, Ledger, Refusal, Standing,
     UnitVerdict, Verdict,
 };
 pub use manifest::{

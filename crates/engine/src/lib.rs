@@ -30,4 +30,4 @@ pub use effect::{Effect, Judgement, PackWant, Record, Want};
 pub use engine::Engine;
 pub use event::{Event, FetchId, FetchLoss, Got, PackId, ProbeId, Receipt, RecordId, RunId, Time};
 pub use journal::job_prefixes;
-pub use view::{BatchResult, JobState, JobView, StageView, Stuck};
+pub use view::{BatchResult, JobState, JobView, StageView, Stuck, Unaudited};

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use protocol::{About, Assurance, PeerId, Standing, UnitVerdict};
+use protocol::{About, Assurance, Audited, PeerId, Standing, UnitVerdict};
 
 use crate::active::Active;
 use crate::core::Core;
 use crate::job::{Job, Phase, why_not};
-use crate::{JobState, JobView, StageView};
+use crate::{JobState, JobView, StageView, Unaudited};
 
 /// What this node knows of a job.
 pub(crate) fn view(core: &Core, job: &Job) -> JobView {
@@ -19,8 +19,12 @@ pub(crate) fn view(core: &Core, job: &Job) -> JobView {
         created_ms: announced.map_or(0, |a| a.value().created_ms),
         expires_ms: announced.map_or(0, |a| a.value().expires_ms),
         state: JobState::Seeking,
+        assurance: Assurance::Provisional,
+        unaudited: Vec::new(),
+        anchors: Vec::new(),
         stages: Vec::new(),
         executions: 0,
+        audits: 0,
         disputed: 0,
         convicted: Vec::new(),
         outvoted: Vec::new(),
@@ -49,6 +53,11 @@ impl Active {
         view.stages = self.plan().stages().map(|stage| self.describe_stage(core, stage)).collect();
         self.describe_votes(view);
         let verdict = self.ledger.last_verdict();
+        view.assurance = verdict.weakest(self.plan());
+        view.anchors.clone_from(&manifest.policy.anchors);
+        if view.assurance == Assurance::Provisional {
+            view.unaudited = self.describe_unaudited();
+        }
         view.disputed = (verdict.contested.len() + verdict.decided.len()) as u64;
         view.convicted = self.describe_convicted();
         view.keepers =
@@ -145,15 +154,20 @@ impl Active {
     /// Units of a stage by verdict alone, and the batches without any.
     fn count(&self, stage: u16) -> (StageView, Vec<(u32, u64)>) {
         let (mut view, mut open) = (StageView::default(), Vec::new());
-        for (batch, verdict) in (0..).zip(self.ledger.last_verdict().batches(stage)) {
+        let verdict = self.ledger.last_verdict();
+        for (batch, of) in (0..).zip(verdict.batches(stage)) {
             let units = self.plan().partition(stage).units_of(batch);
             let size = units.end - units.start;
             let contested =
-                verdict.units.values().filter(|unit| **unit == UnitVerdict::Contested).count()
-                    as u64;
-            let alone = verdict.units.len() as u64 - contested;
+                of.units.values().filter(|unit| **unit == UnitVerdict::Contested).count() as u64;
+            let alone = of.units.len() as u64 - contested;
             view.contested += contested;
-            match &verdict.standing {
+            match verdict.assurance(self.plan(), stage, batch) {
+                Assurance::Provisional => {}
+                Assurance::Final => view.finals += size,
+                Assurance::Sealed => view.sealed += size,
+            }
+            match &of.standing {
                 Standing::Quorum { .. } => view.accepted += size - contested,
                 Standing::SelfExecuted { .. } => view.self_executed += size - contested,
                 Standing::Open => {
@@ -199,6 +213,7 @@ impl Active {
             for (peer, cast) in book.votes() {
                 // A ballot without a pack of its own repeats what its author executed with the batch.
                 if cast.pack.is_some() {
+                    view.audits += u64::from(matches!(slot.about, About::Unit(_)));
                     *executed.entry(peer).or_default() += units;
                 }
                 if matches!(standing, Some(Standing::Quorum { root, .. }) if *root != cast.root) {
@@ -209,6 +224,18 @@ impl Active {
         view.executions = executed.values().sum();
         view.workers = executed.into_iter().collect();
         view.outvoted = outvoted.into_iter().collect();
+    }
+
+    fn describe_unaudited(&self) -> Vec<Unaudited> {
+        let open = self.ledger.last_verdict().audited.iter().filter(|(_, of)| !of.is_passed());
+        let describe = |(peer, of): (&PeerId, &Audited)| Unaudited {
+            peer: *peer,
+            audits: of.audits,
+            wanted: of.quota,
+            auditors: of.auditors,
+            auditors_wanted: u64::from(self.plan().manifest().policy.lead),
+        };
+        open.map(describe).collect()
     }
 
     fn describe_convicted(&self) -> Vec<(PeerId, String)> {

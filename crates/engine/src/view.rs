@@ -1,6 +1,6 @@
 //! What people may know of a job at one moment.
 
-use protocol::{BlobRef, Hash, JobId, PeerId, Reason};
+use protocol::{Assurance, BlobRef, Hash, JobId, PeerId, Reason};
 
 /// A job as this node sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,9 +11,17 @@ pub struct JobView {
     pub created_ms: u64,
     pub expires_ms: u64,
     pub state: JobState,
+    /// How sure the least sure of all outcomes is.
+    pub assurance: Assurance,
+    /// What it would take to be surer, once everything has an outcome: peers and their audits so far.
+    pub unaudited: Vec<Unaudited>,
+    /// Peers whose seals make everything sure.
+    pub anchors: Vec<PeerId>,
     pub stages: Vec<StageView>,
     /// Executions of units that the job's logs know of, in all stages together.
     pub executions: u64,
+    /// How many of those were audits: single units, executed by peers that did not vote on their batch.
+    pub audits: u64,
     /// Units that are or were contested.
     pub disputed: u64,
     /// Peers convicted of a wrong outcome or of equivocation, and what they did, in words.
@@ -83,6 +91,21 @@ pub struct StageView {
     pub accepted: u64,
     /// Accepted or not, and contested.
     pub contested: u64,
+    /// Of the accepted: whose voters have passed their audits, but no anchor has sealed it.
+    pub finals: u64,
+    /// Of the accepted: sealed by an anchor.
+    pub sealed: u64,
+}
+
+/// A voter that has not passed its audits yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unaudited {
+    pub peer: PeerId,
+    /// Audits that count, how many are wanted, and of how many different auditors.
+    pub audits: u64,
+    pub wanted: u64,
+    pub auditors: u64,
+    pub auditors_wanted: u64,
 }
 
 /// The accepted outcomes of one batch of a final stage: what results are fetched by.

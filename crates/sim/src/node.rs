@@ -113,6 +113,8 @@ impl Node {
             cores,
             memory_bytes: 8 << 30,
             works: self.works,
+            stamp: None,
+            job_stamp_base: None,
             keeps: true,
             seed: self.seed,
             report,

@@ -27,7 +27,8 @@ impl Names {
             Event::Resumed { records, executions } => {
                 format!("Resumed {} records {} executions", records.len(), executions.len())
             }
-            Event::Submit { manifest } => format!("Submit {}", self.job(manifest.job())),
+            Event::Submit { manifest, .. } => format!("Submit {}", self.job(manifest.job())),
+            Event::Stamped { stamp } => format!("Stamped {} bits", stamp.bits),
             Event::Open { job } => format!("Open {}", self.job(*job)),
             Event::Cancel { job } => format!("Cancel {}", self.job(*job)),
             Event::Work { on } => format!("Work {on}"),
@@ -45,6 +46,7 @@ impl Names {
                     Ok(Got::Packs { packs, failed }) => {
                         format!("{} packs, {failed} failed", packs.len())
                     }
+                    Ok(Got::Leaves(leaves)) => format!("{} leaves", leaves.len()),
                     Err(loss) => format!("{loss:?}"),
                 };
                 format!("Fetched {} {got}", fetch.0)
@@ -90,6 +92,7 @@ impl Names {
                         format!("{} blobs {} trees", blobs.len(), trees.len())
                     }
                     Want::Packs(packs) => format!("{} packs", packs.len()),
+                    Want::Leaves(pack) => format!("leaves of s{}b{}", pack.stage, pack.batch),
                 };
                 let from: Vec<String> = from.iter().map(|peer| self.peer(*peer)).collect();
                 format!("Fetch {} {} {want} from {}", fetch.0, self.job(*job), from.join(","))
@@ -185,7 +188,9 @@ impl Names {
                 abstention.unit,
                 abstention.reason
             ),
-            Item::Seal(frontier) => format!("seal {} heads", frontier.heads.len()),
+            Item::Seal(seal) => {
+                format!("seal s{} from b{}: {}", seal.stage, seal.first, seal.batches.len())
+            }
             Item::Keepers(peers) => {
                 let peers: Vec<String> = peers.iter().map(|peer| self.peer(*peer)).collect();
                 format!("keepers {}", peers.join(","))

@@ -132,6 +132,11 @@ impl World {
                     parts.iter().map(|tree| Ok((tree.id, self.tree(tree.id)?))).collect();
                 Ok(Got::Inputs { parts: parts? })
             }
+            Want::Leaves(want) => {
+                let (pack, _) = self.bring_pack(index, want, &sources)?;
+                let pack = Pack::from_bytes(&self.blobs[&pack.id]);
+                Ok(Got::Leaves(pack.expect("a pack that fits is readable").digests()))
+            }
             Want::Packs(wants) => {
                 let (mut packs, mut failed) = (Vec::new(), 0);
                 for want in wants {

@@ -56,29 +56,45 @@ impl Audits {
     }
 }
 
-/// Who has passed its audits, given the sums over disjoint sets of batches.
+/// How far a voter's audits have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Audited {
+    /// Audits that count, and how many are wanted.
+    pub audits: u64,
+    pub quota: u64,
+    /// How many different peers have audited it.
+    pub auditors: u64,
+}
+
+impl Audited {
+    /// Whether the quota is full.
+    pub fn is_passed(&self) -> bool {
+        self.quota <= self.audits
+    }
+}
+
+/// How far every voter's audits have come, given the sums over disjoint sets of batches.
 ///
 /// A voter's quota is half of what the policy makes it expect, and never less than `lead` audits. No auditor
 /// fills more than a `lead`-th of it, so that fewer than `lead` colluders clear nobody: where there are
 /// not that many others, only an anchor makes anything sure.
-pub(super) fn cleared(policy: &Policy, sums: &[&Audits]) -> BTreeSet<PeerId> {
+pub(super) fn audited(policy: &Policy, sums: &[&Audits]) -> BTreeMap<PeerId, Audited> {
     let lead = u64::from(policy.lead);
-    if policy.audit_ppm == 0 {
-        return BTreeSet::new();
-    }
     let voters: BTreeSet<PeerId> = sums.iter().flat_map(|sum| sum.units.keys().copied()).collect();
-    let passes = |voter: &PeerId| {
-        let units: u64 = sums.iter().filter_map(|sum| sum.units.get(voter)).sum();
+    let of = |voter: PeerId| {
+        let units: u64 = sums.iter().filter_map(|sum| sum.units.get(&voter)).sum();
         let expected = units.saturating_mul(u64::from(policy.audit_ppm)).div_ceil(2_000_000);
         let quota = expected.max(lead);
         let share = quota.div_ceil(lead);
         let mut by: BTreeMap<PeerId, u64> = BTreeMap::new();
-        for (auditor, n) in sums.iter().filter_map(|sum| sum.by.get(voter)).flatten() {
+        for (auditor, n) in sums.iter().filter_map(|sum| sum.by.get(&voter)).flatten() {
             *by.entry(*auditor).or_default() += n;
         }
-        units != 0 && quota <= by.values().map(|n| (*n).min(share)).sum()
+        let auditors = by.values().filter(|n| **n != 0).count() as u64;
+        let audits = by.values().map(|n| (*n).min(share)).sum();
+        (units != 0).then_some((voter, Audited { audits, quota, auditors }))
     };
-    voters.into_iter().filter(passes).collect()
+    voters.into_iter().filter_map(of).collect()
 }
 
 impl Verdict {
@@ -103,7 +119,9 @@ impl Verdict {
         if batch.is_sealed {
             return Assurance::Sealed;
         }
-        let passed = |voters: &BTreeSet<PeerId>| voters.iter().all(|q| self.cleared.contains(q));
+        let passed = |voters: &BTreeSet<PeerId>| {
+            voters.iter().all(|q| self.audited.get(q).is_some_and(Audited::is_passed))
+        };
         match &batch.standing {
             Standing::Quorum { voters, .. } if batch.is_settled() && passed(voters) => {
                 Assurance::Final

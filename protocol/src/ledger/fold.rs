@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::assurance::{Assurance, Audits, cleared};
+use super::assurance::{Assurance, Audits, audited};
 use super::book::Book;
 use super::front::Said;
 use super::layer::{At, Ground, Layer, Rules, at};
@@ -115,12 +115,12 @@ impl Fold {
         let before = self.verdict.convicted.keys().copied().collect::<BTreeSet<PeerId>>();
         let (pass, convicted, used) = convict(ground, &mut self.layers, said);
         let last = used.last().copied().unwrap_or(0);
-        self.verdict.cleared = if pass.is_complete(&self.layers[last]) {
+        self.verdict.audited = if pass.is_complete(&self.layers[last]) {
             let quiet = plan.stages().map(|stage| &self.layers[last].quiet(stage).audits);
             let sums: Vec<&Audits> = quiet.chain([&pass.sums.audits]).collect();
-            cleared(&self.rules.policy, &sums)
+            audited(&self.rules.policy, &sums)
         } else {
-            BTreeSet::new()
+            BTreeMap::new()
         };
         let (changed, gathered) = (pass.changed, pass.gathered);
         self.verdict.convicted = convicted;

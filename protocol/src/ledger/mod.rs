@@ -14,7 +14,7 @@ mod pass;
 mod peel;
 mod verdict;
 
-pub use assurance::Assurance;
+pub use assurance::{Assurance, Audited};
 pub use book::{Book, Cast};
 pub use front::{Ledger, Refusal};
 pub use log::Inserted;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::assurance::Assurance;
+use super::assurance::{Assurance, Audited};
 use crate::{Gathered, Hash, PeerId};
 
 /// The verdict on a whole job.
@@ -20,8 +20,8 @@ pub struct Verdict {
     pub convicted: BTreeMap<PeerId, Conviction>,
     /// Who said two different things where only one may be said.
     pub equivocators: BTreeSet<PeerId>,
-    /// Who has passed its audits, once every batch is settled; nobody before.
-    pub cleared: BTreeSet<PeerId>,
+    /// How far each voter's audits have come, once every batch is settled; nobody's before.
+    pub audited: BTreeMap<PeerId, Audited>,
     /// How sure each stage is that others read, together with everything it has read itself.
     pub(super) read_as: Vec<Assurance>,
 }

@@ -1,7 +1,7 @@
 //! A worker claims a batch and is never heard of again.
 
 use engine::Event;
-use protocol::{Claim, Message, PeerId, rank};
+use protocol::{Claim, Message, PeerId, Ranks};
 
 use crate::told::{Told, job_of, key, network, peer};
 
@@ -9,7 +9,8 @@ use crate::told::{Told, job_of, key, network, peer};
 fn third() -> (Told, Vec<&'static str>) {
     let manifest = job_of("submitter", 1, 1);
     let mut names = ["a", "b", "c"];
-    names.sort_by_key(|name| rank(manifest.job(), 0, 0, peer(name)));
+    let ranks = Ranks { job: manifest.job(), level: 0, stamps: &[].into() };
+    names.sort_by_key(|name| ranks.of(0, 0, peer(name)));
     let mut us = Told::new(names[2]);
     us.meet(names[0]);
     us.meet(names[1]);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use engine::{Config, Effect, Engine, Event, Got, RunId, Time, Want};
+use engine::{Config, Effect, Engine, Event, Got, PackWant, RunId, Time, Want};
 use protocol::{
     BlobRef, Cost, Execution, Exit, Hash, Hello, Item, JobId, Keypair, Loss, Manifest, Message,
     NetworkId, Outcome, PROTOCOL, PeerId, Policy, Range, Report, SEMANTICS, Signed, Source, Stage,
@@ -78,6 +78,8 @@ impl Told {
             cores: 1,
             memory_bytes: 1 << 30,
             works: true,
+            stamp: None,
+            job_stamp_base: None,
             keeps: true,
             seed: 7,
             report: Report { engine: "story".to_owned(), cpu: "story".to_owned() },
@@ -120,7 +122,9 @@ impl Told {
     /// Links a worker and keeper.
     pub(crate) fn meet(&mut self, name: &str) -> Vec<String> {
         let mut told = self.tell(Event::PeerUp { peer: peer(name) });
-        told.extend(self.hear(name, Message::Hello(Hello { works: true, keeps: true })));
+        told.extend(
+            self.hear(name, Message::Hello(Hello { works: true, keeps: true, stamp: None })),
+        );
         told
     }
 
@@ -148,6 +152,7 @@ impl Told {
                 let got = match want {
                     Want::Manifest(_) => Got::Manifest(Box::new(self.manifests[job].clone())),
                     Want::Inputs { .. } => Got::Inputs { parts: vec![] },
+                    Want::Leaves(want) => Got::Leaves(right_leaves(want)),
                     Want::Packs(wants) => {
                         Got::Packs { packs: wants.iter().map(|w| w.packs[0]).collect(), failed: 0 }
                     }
@@ -228,6 +233,12 @@ impl Told {
     }
 }
 
+/// The leaves of a batch that honest workers executed, which begins at unit 0 or has one unit.
+fn right_leaves(want: &PackWant) -> Vec<Hash> {
+    let first = if want.units == 1 { u64::from(want.batch) } else { 0 };
+    (first..first + want.units).map(|unit| executed(unit).outcome.digest()).collect()
+}
+
 /// One line per effect; changes of the view are left out.
 fn short(effect: &Effect) -> Option<String> {
     Some(match effect {
@@ -245,6 +256,9 @@ fn short(effect: &Effect) -> Option<String> {
         Effect::Fetch { want: Want::Manifest(_), .. } => "fetch manifest".to_owned(),
         Effect::Fetch { want: Want::Inputs { .. }, .. } => "fetch inputs".to_owned(),
         Effect::Fetch { want: Want::Packs(wants), .. } => format!("fetch {} packs", wants.len()),
+        Effect::Fetch { want: Want::Leaves(want), .. } => {
+            format!("fetch leaves of batch {}", want.batch)
+        }
         Effect::Run { units, .. } => format!("run {units:?}"),
         Effect::Stop { .. } => "stop".to_owned(),
         Effect::Pack { units, .. } => format!("pack {units:?}"),

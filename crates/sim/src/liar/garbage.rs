@@ -2,8 +2,8 @@
 
 use engine::Effect;
 use protocol::{
-    About, Abstention, Certificate, Claim, Fork, Frontier, Hash, Head, Heads, Item, JobId, Keypair,
-    Leaves, Message, NetworkId, PeerId, Reason, Shown, Slot, StepId, Vote, hash,
+    About, Abstention, Certificate, Claim, Fork, Hash, Head, Heads, Item, JobId, Keypair, Leaves,
+    Message, NetworkId, PeerId, Reason, Seal, Shown, Slot, StepId, Vote, hash,
 };
 
 use super::part::Part;
@@ -72,7 +72,10 @@ impl Garbage {
             3 => {
                 Item::Abstention(Abstention { slot, unit: self.number(), reason: Reason::Timeout })
             }
-            4 => Item::Seal(Frontier { heads: (0..5).map(|_| self.head()).collect() }),
+            4 => {
+                let batches = (0..5).map(|_| (self.hash(), self.hash())).collect();
+                Item::Seal(Seal { stage: 0, first: self.chance.below(9) as u32, batches })
+            }
             5 => Item::Keepers((0..5).map(|_| self.peer()).collect()),
             _ => Item::Cancel,
         }

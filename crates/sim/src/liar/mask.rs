@@ -81,6 +81,7 @@ impl Mask {
             },
             Event::Resumed { .. }
             | Event::Submit { .. }
+            | Event::Stamped { .. }
             | Event::Open { .. }
             | Event::Cancel { .. }
             | Event::Work { .. }

@@ -87,6 +87,7 @@ impl Log {
                 seq,
                 prev,
                 level: original.level,
+                stamp: original.stamp,
                 report,
                 items,
             };
