@@ -70,9 +70,17 @@ pub struct JobStatus {
     pub created_ms: u64,
     pub expires_ms: u64,
     pub state: JobState,
+    /// How sure the least sure outcome is.
+    pub assurance: Assurance,
+    /// Once everything has an outcome: whose audits are still missing before it is final.
+    pub unaudited: Vec<Unaudited>,
+    /// Peers whose seal makes it sure.
+    pub anchors: Vec<PeerId>,
     pub stages: Vec<StageStatus>,
     /// Executions of units that the job's logs know of.
     pub executions: u64,
+    /// How many of them were audits.
+    pub audits: u64,
     /// Units that are or were contested.
     pub disputed: u64,
     pub convicted: Vec<Convicted>,
@@ -87,6 +95,29 @@ pub struct JobStatus {
     pub safe_to_leave: bool,
     /// Why the asked node does not work on it, if it does not.
     pub idle_reason: Option<String>,
+}
+
+/// How much stands behind an outcome, beside its quorum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Assurance {
+    /// Nothing: colluders who hold a whole quorum could have made it up.
+    Provisional,
+    /// Its voters have passed their hidden audits.
+    Final,
+    /// An anchor has audited and latched it.
+    Sealed,
+}
+
+/// A voter that has not passed its audits yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unaudited {
+    pub peer: PeerId,
+    pub audits: u64,
+    pub wanted: u64,
+    /// Different peers that have audited it.
+    pub auditors: u64,
+    pub auditors_wanted: u64,
 }
 
 /// Where a job stands.
@@ -176,6 +207,10 @@ pub struct StageStatus {
     pub self_executed: u64,
     pub accepted: u64,
     pub contested: u64,
+    /// Of the accepted: final, and not sealed.
+    pub finals: u64,
+    /// Of the accepted: sealed.
+    pub sealed: u64,
 }
 
 impl StageStatus {

@@ -34,8 +34,8 @@ pub struct DraftPolicy {
     /// The share of units that each worker audits, in parts per million.
     pub audit_ppm: u32,
     pub loss_div: u32,
-    pub economy: bool,
     pub level: u8,
+    pub stamp_bits: u8,
     /// Empty means the submitter.
     pub anchors: Vec<PeerId>,
 }
@@ -143,19 +143,19 @@ impl Draft {
 
 impl Default for DraftPolicy {
     fn default() -> Self {
-        let Policy { quorum, lead, audit_ppm, loss_div, economy, level, anchors: _ } =
+        let Policy { quorum, lead, audit_ppm, loss_div, level, stamp_bits, anchors: _ } =
             Policy::standard(PeerId::new([0; 32]));
-        Self { quorum, lead, audit_ppm, loss_div, economy, level, anchors: Vec::new() }
+        Self { quorum, lead, audit_ppm, loss_div, level, stamp_bits, anchors: Vec::new() }
     }
 }
 
 impl DraftPolicy {
     fn into_policy(self, submitter: PeerId) -> Policy {
-        let Self { quorum, lead, audit_ppm, loss_div, economy, level, mut anchors } = self;
+        let Self { quorum, lead, audit_ppm, loss_div, level, stamp_bits, mut anchors } = self;
         if anchors.is_empty() {
             anchors.push(submitter);
         }
-        Policy { quorum, lead, audit_ppm, loss_div, economy, level, anchors }
+        Policy { quorum, lead, audit_ppm, loss_div, level, stamp_bits, anchors }
     }
 }
 

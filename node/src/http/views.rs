@@ -1,8 +1,8 @@
 //! What the engine and the node show, in the words of the API.
 
 use client::api::{
-    Convicted, Ending, FileResult, JobState, JobStatus, PeerInfo, PeerReason, PeerUnits,
-    StageStatus, StuckUnit, UnitResult,
+    Assurance, Convicted, Ending, FileResult, JobState, JobStatus, PeerInfo, PeerReason, PeerUnits,
+    StageStatus, StuckUnit, Unaudited, UnitResult,
 };
 use engine::{JobView, StageView};
 use protocol::{Outcome, PeerId, Reason};
@@ -18,8 +18,12 @@ pub(crate) fn job(view: JobView) -> JobStatus {
         created_ms: view.created_ms,
         expires_ms: view.expires_ms,
         state,
+        assurance: assurance(view.assurance),
+        unaudited: view.unaudited.iter().map(unaudited).collect(),
+        anchors: view.anchors,
         stages: view.stages.into_iter().map(stage).collect(),
         executions: view.executions,
+        audits: view.audits,
         disputed: view.disputed,
         convicted: view.convicted.into_iter().map(|(peer, why)| Convicted { peer, why }).collect(),
         outvoted: peer_units(view.outvoted),
@@ -90,8 +94,31 @@ fn state(view: &JobView) -> JobState {
 }
 
 fn stage(view: StageView) -> StageStatus {
-    let StageView { name, units, open, running, self_executed, accepted, contested } = view;
-    StageStatus { name, units, open, running, self_executed, accepted, contested }
+    let StageView {
+        name,
+        units,
+        open,
+        running,
+        self_executed,
+        accepted,
+        contested,
+        finals,
+        sealed,
+    } = view;
+    StageStatus { name, units, open, running, self_executed, accepted, contested, finals, sealed }
+}
+
+fn assurance(assurance: protocol::Assurance) -> Assurance {
+    match assurance {
+        protocol::Assurance::Provisional => Assurance::Provisional,
+        protocol::Assurance::Final => Assurance::Final,
+        protocol::Assurance::Sealed => Assurance::Sealed,
+    }
+}
+
+fn unaudited(of: &engine::Unaudited) -> Unaudited {
+    let engine::Unaudited { peer, audits, wanted, auditors, auditors_wanted } = *of;
+    Unaudited { peer, audits, wanted, auditors, auditors_wanted }
 }
 
 fn peer_units(peers: Vec<(PeerId, u64)>) -> Vec<PeerUnits> {

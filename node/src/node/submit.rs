@@ -68,7 +68,9 @@ impl Node {
         });
         pinned.await?;
         info!(%job, name = manifest.name, units = manifest.unit_count(), "job submitted");
-        self.tell(Event::Submit { manifest }).await.map_err(|_| SubmitError::Stopped)?;
+        self.tell(Event::Submit { manifest, stamp: None })
+            .await
+            .map_err(|_| SubmitError::Stopped)?;
         Ok(job)
     }
 }

@@ -121,6 +121,7 @@ impl Dispatch {
             Event::PeerDown { peer } => self.talk.peer_down(*peer),
             Event::Resumed { .. }
             | Event::Submit { .. }
+            | Event::Stamped { .. }
             | Event::Open { .. }
             | Event::Cancel { .. }
             | Event::Work { .. }

@@ -195,6 +195,7 @@ mod tests {
             seq,
             prev: StepId::new([u8::from(seq != 0); 32]),
             level: 0,
+            stamp: None,
             report: None,
             items: vec![Item::Leaves(protocol::Leaves {
                 slot: protocol::Slot {

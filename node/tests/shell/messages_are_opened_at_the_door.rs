@@ -14,8 +14,11 @@ async fn messages_to_one_peer_arrive_in_order_whichever_way_they_are_said() {
     let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let (one, mut other) = Body::pair(config(dirs[0].path()), config(dirs[1].path())).await;
     let to = other.node.me();
-    one.does(Effect::Send { to, message: Message::Hello(Hello { works: true, keeps: false }) })
-        .await;
+    one.does(Effect::Send {
+        to,
+        message: Message::Hello(Hello { works: true, keeps: false, stamp: None }),
+    })
+    .await;
     for number in 0..100 {
         let effect = match number % 2 {
             0 => Effect::Send { to, message: kept(number) },

@@ -119,6 +119,7 @@ mod tests {
             self_executed: 0,
             accepted: 24,
             contested: 2,
+            ..StageStatus::default()
         };
         let want = "tiles    [############----........] 24/48  8 running  2 contested";
         assert_eq!(bar(&stage, 7), want);
