@@ -16,6 +16,7 @@ use crate::inputs::Inputs;
 use crate::journal::StepEntry;
 use crate::keeping::Keeping;
 use crate::limits::ITEMS_BYTES_MAX;
+use crate::pick::Picking;
 use crate::sealing::Sealing;
 use crate::sync::Sync;
 use crate::work::Work;
@@ -36,6 +37,7 @@ pub(crate) struct Active {
     pub(crate) news: BTreeSet<Slot>,
     pub(crate) claims: Claims,
     pub(crate) work: Work,
+    pub(crate) picking: Picking,
     pub(crate) contests: Contests,
     pub(crate) audits: Audits,
     pub(crate) sealing: Sealing,
@@ -43,6 +45,10 @@ pub(crate) struct Active {
     pub(crate) keeping: Keeping,
     pub(crate) sync: Sync,
     pub(crate) over: bool,
+    /// Whether every unit of every stage has an uncontested outcome.
+    pub(crate) settled: bool,
+    /// A batch that was not settled when it was last looked at.
+    unsettled: (u16, u32),
     /// Whether anybody has ever given up on a unit.
     pub(crate) has_abstentions: bool,
     log: OwnLog,
@@ -66,6 +72,7 @@ impl Active {
     ) -> Self {
         let work = Work::new(executions);
         let mut active = Self {
+            picking: Picking::default(),
             id,
             ledger,
             submitted: false,
@@ -83,10 +90,12 @@ impl Active {
             keeping: Keeping::default(),
             sync: Sync::new(core.now.mono_ms),
             over: false,
+            settled: false,
+            unsettled: (0, 0),
             has_abstentions: false,
             log: OwnLog::default(),
         };
-        active.arrange_work(core);
+        active.picking.touch_all();
         active
     }
 
@@ -120,8 +129,13 @@ impl Active {
     /// Looks at everything that may follow from what is known, except taking new work.
     pub(crate) fn advance(&mut self, core: &mut Core) {
         self.ledger.verdict();
+        let touched = self.ledger.take_touched();
+        touched.iter().for_each(|at| self.picking.touch(*at));
+        if !touched.is_empty() {
+            self.look_whether_settled();
+        }
         self.certify(core);
-        self.tend_audits(core);
+        self.tend_audits(core, &touched);
         let is_over = self.is_over(core);
         let was_over = std::mem::replace(&mut self.over, is_over);
         match (was_over, self.over) {
@@ -140,6 +154,20 @@ impl Active {
         self.tend_sync(core);
     }
 
+    fn look_whether_settled(&mut self) {
+        let verdict = self.ledger.last_verdict();
+        let is_open = |at: &(u16, u32)| !verdict.batch(at.0, at.1).is_settled();
+        if is_open(&self.unsettled) {
+            self.settled = false;
+            return;
+        }
+        let batches =
+            |stage: u16| (0..verdict.batches(stage).len() as u32).map(move |batch| (stage, batch));
+        let open = self.plan().stages().rev().flat_map(batches).find(is_open);
+        self.settled = open.is_none();
+        self.unsettled = open.unwrap_or(self.unsettled);
+    }
+
     /// Says `item` with the next step.
     pub(crate) fn say(&mut self, item: Item) {
         self.log.pending.push(item);
@@ -152,7 +180,6 @@ impl Active {
             if let (About::Batch(batch), Some(book)) = (slot.about, self.ledger.book(&slot)) {
                 let voters = book.votes().map(|(peer, _)| peer);
                 self.claims.voted(slot.stage, batch, voters, core.now.mono_ms);
-                self.audits.heard(slot.stage, batch);
             }
             let Some(trace) = self.traces.get(&slot).copied() else {
                 if let About::Unit(unit) = slot.about {
@@ -284,6 +311,7 @@ impl Active {
             self.claims.expire(core.now.mono_ms);
             let until_ms = core.now.mono_ms.saturating_add(span_ms.min(self.work.lease_ms() * 4));
             self.claims.add(claim.author(), stage, batches, until_ms);
+            batches.iter().for_each(|batch| self.picking.touch((stage, *batch)));
         }
         fits
     }

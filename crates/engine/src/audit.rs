@@ -9,14 +9,14 @@ use protocol::{About, BlobRef, Hash, Item, Leaves, PeerId, Slot, Standing, Vote}
 
 use crate::active::Active;
 use crate::core::Core;
+use crate::inputs::few;
 use crate::limits::CONFIRM_MS;
 use crate::{Effect, FetchId, FetchLoss, Got, PackWant, Want};
 
 /// What this node audits in one job.
 #[derive(Debug, Default)]
 pub(crate) struct Audits {
-    /// Batches with votes that nobody has tossed a coin for, and roots that it was tossed for.
-    heard: BTreeSet<(u16, u32)>,
+    /// Roots that the coin was tossed for.
     tossed: BTreeSet<(u16, u32, Hash)>,
     /// Units to execute again, first come first served.
     queue: VecDeque<(u16, u64)>,
@@ -49,11 +49,6 @@ pub(crate) struct Ballot {
 }
 
 impl Audits {
-    /// A batch has new votes.
-    pub(crate) fn heard(&mut self, stage: u16, batch: u32) {
-        self.heard.insert((stage, batch));
-    }
-
     /// Whether nothing is left to execute or to say.
     pub(crate) fn are_done(&self) -> bool {
         self.queue.is_empty() && self.waiting.is_empty()
@@ -77,10 +72,9 @@ impl Audits {
 
 impl Active {
     /// Tosses the coin for batches that have a quorum by now, and confirms others' ballots.
-    pub(crate) fn tend_audits(&mut self, core: &mut Core) {
+    pub(crate) fn tend_audits(&mut self, core: &mut Core, touched: &BTreeSet<(u16, u32)>) {
         self.confirm_ballots(core);
         if self.is_anchor(core.me) || !core.config.works {
-            self.audits.heard.clear();
             return;
         }
         let share_ppm = u64::from(self.plan().manifest().policy.audit_ppm);
@@ -89,13 +83,19 @@ impl Active {
             return;
         }
         let mut standing = Vec::new();
-        self.audits.heard.retain(|(stage, batch)| match &verdict.batch(*stage, *batch).standing {
-            Standing::Quorum { root, voters } => {
-                standing.push((*stage, *batch, *root, voters.len()));
-                false
+        for (stage, batch) in touched {
+            match &verdict.batch(*stage, *batch).standing {
+                Standing::Quorum { root, voters } => {
+                    if !self.audits.tossed.contains(&(*stage, *batch, *root)) {
+                        standing.push((*stage, *batch, *root, voters.len()));
+                    }
+                }
+                Standing::Open | Standing::SelfExecuted { .. } => {}
             }
-            Standing::Open | Standing::SelfExecuted { .. } => true,
-        });
+        }
+        if standing.is_empty() {
+            return;
+        }
         let peers = self.live_workers(core).len() + 1;
         let peers = peers.max(self.ledger.authors().count());
         for (stage, batch, root, voters) in standing {
@@ -171,10 +171,11 @@ impl Active {
         if posted || own || self.audits.leaves_of(stage, batch, root).is_some() {
             return None;
         }
-        let (packs, _) = self.packs_of(stage, About::Batch(batch), root);
+        let (packs, holders) = self.packs_of(stage, About::Batch(batch), root);
         let units = self.plan().partition(stage).units_of(batch);
         let units = units.end - units.start;
-        (!packs.is_empty()).then_some(PackWant { stage, batch, units, root, packs })
+        let holders = few(&holders);
+        (!packs.is_empty()).then_some(PackWant { stage, batch, units, root, packs, holders })
     }
 
     /// The leaves for a waiting ballot are here, or nobody gives them: then it is cast without a path,

@@ -135,4 +135,6 @@ pub struct PackWant {
     pub units: u64,
     pub root: Hash,
     pub packs: Vec<BlobRef>,
+    /// Peers that say they have one of them.
+    pub holders: Vec<PeerId>,
 }

@@ -158,7 +158,7 @@ impl Engine {
         // Our ranks have changed.
         for job in self.jobs.values_mut() {
             if let Some(active) = job.active() {
-                active.arrange_work(&self.core);
+                active.picking.touch_all();
             }
         }
         self.touched.extend(self.jobs.keys());
@@ -237,6 +237,7 @@ impl Engine {
         self.core.links.remove(&peer);
         for job in self.jobs.values_mut() {
             if let Some(active) = job.active() {
+                active.picking.touch_all();
                 active.claims.drop_peer(peer);
                 active.keeper_gone(peer);
             }

@@ -6,7 +6,8 @@ use protocol::{About, BlobRef, Gathered, Hash, PeerId, Slot, Standing, UnitVerdi
 
 use crate::active::Active;
 use crate::core::Core;
-use crate::job::{Attempt, fetch_when_due, inputs_of};
+use crate::job::{Attempt, fetch_when_due, inputs_of, providers};
+use crate::limits::HOLDERS_MAX;
 use crate::{BatchResult, FetchId, FetchLoss, Got, PackWant, Want};
 
 /// How far the job's bytes have come.
@@ -37,6 +38,13 @@ enum State<T> {
 }
 
 impl<T> State<T> {
+    fn is_due(&self, now_ms: u64) -> bool {
+        match self {
+            Self::Coming(attempt) => attempt.is_due(now_ms),
+            Self::Absent | Self::Here(_) => false,
+        }
+    }
+
     /// When to try again, if nothing is under way.
     fn pause(&self) -> Option<u64> {
         match self {
@@ -80,6 +88,12 @@ impl Inputs {
         self.why.as_deref()
     }
 
+    fn is_anything_due(&self, now_ms: u64) -> bool {
+        self.base.is_due(now_ms)
+            || self.results.is_due(now_ms)
+            || self.packs.values().any(|(_, state)| state.is_due(now_ms))
+    }
+
     /// A module, file or pack has gone missing under a run: it is fetched again.
     pub(crate) fn refetch(&mut self) {
         if self.are_here() {
@@ -91,12 +105,17 @@ impl Inputs {
 
 impl Active {
     /// Starts to fetch what working or keeping needs.
-    pub(crate) fn pursue_inputs(&mut self, core: &mut Core, from: Vec<PeerId>) {
+    pub(crate) fn pursue_inputs(&mut self, core: &mut Core) {
         let needed = self.submitted || self.kept_for.is_some() || (core.config.works && !self.over);
         if needed && matches!(self.inputs.base, State::Absent) {
             self.inputs.base = State::Coming(Attempt::now(core.now.mono_ms));
         }
         let (id, now, plan) = (self.id, core.now.mono_ms, self.plan().clone());
+        let from = if self.inputs.is_anything_due(now) {
+            providers(core, Some(self.submitter()), &self.holders())
+        } else {
+            Vec::new()
+        };
         if let State::Coming(attempt) = &mut self.inputs.base {
             fetch_when_due(core, id, attempt, now, from.clone(), || inputs_of(&plan));
         }
@@ -166,6 +185,7 @@ impl Active {
         if self.take_leaves(core, fetch, &got) {
             return;
         }
+        self.picking.touch_all();
         let is_it = |attempt: &Attempt| attempt.under_way == Some(fetch);
         let now = core.now.mono_ms;
         self.inputs.why = match &got {
@@ -286,8 +306,13 @@ impl Active {
 }
 
 fn want(result: &BatchResult) -> PackWant {
-    let BatchResult { stage, batch, units, root, ref packs, .. } = *result;
-    PackWant { stage, batch, units, root, packs: packs.clone() }
+    let BatchResult { stage, batch, units, root, ref packs, ref holders, .. } = *result;
+    PackWant { stage, batch, units, root, packs: packs.clone(), holders: few(holders) }
+}
+
+/// Some of a pack's voters are enough to ask.
+pub(crate) fn few(holders: &[PeerId]) -> Vec<PeerId> {
+    holders.iter().copied().take(HOLDERS_MAX).collect()
 }
 
 fn failed_of(got: Got) -> u64 {

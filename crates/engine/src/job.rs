@@ -150,19 +150,21 @@ impl Job {
         if matches!(self.phase, Phase::Noted) && wanted {
             self.phase = Phase::Manifest(Attempt::now(core.now.mono_ms));
         }
-        let from = self.providers(core);
+        let submitter = self.announcement.as_ref().map(Signed::author);
         let now = core.now.mono_ms;
         let manifest = self.announcement.as_ref().map(|a| a.value().manifest());
         match (&mut self.phase, manifest) {
             (Phase::Manifest(attempt), Some(manifest)) => {
+                let from = providers(core, submitter, &[]);
                 fetch_when_due(core, self.id, attempt, now, from, || Want::Manifest(manifest));
             }
             (Phase::Parts { plan, attempt }, _) => {
+                let from = providers(core, submitter, &[]);
                 let parts = plan.missing_parts();
                 let want = || Want::Inputs { blobs: vec![], trees: vec![], parts };
                 fetch_when_due(core, self.id, attempt, now, from, want);
             }
-            (Phase::Active(active), _) => active.pursue_inputs(core, from),
+            (Phase::Active(active), _) => active.pursue_inputs(core),
             (Phase::Seeking(attempt), _) if self.opened || self.kept_for.is_some() => {
                 seek_when_due(core, self.id, attempt)
             }
@@ -274,23 +276,24 @@ impl Job {
             active.recorded(core, record);
         }
     }
+}
 
-    /// Peers that may have the job's bytes: the submitter, keepers and workers first, linked ones before
-    /// those that have to be dialled.
-    fn providers(&mut self, core: &Core) -> Vec<PeerId> {
-        let submitter = self.announcement.as_ref().map(Signed::author);
-        let holders: Vec<PeerId> = self.active().map_or_else(Vec::new, |active| active.holders());
-        let likely = || submitter.into_iter().chain(holders.iter().copied());
-        let linked =
-            likely().filter(|peer| core.links.contains_key(peer)).chain(core.links.keys().copied());
-        let mut from: Vec<PeerId> = Vec::new();
-        for peer in linked.chain(likely()) {
-            if peer != core.me && !from.contains(&peer) && from.len() < FETCH_FROM_MAX {
-                from.push(peer);
-            }
+/// Peers that may have a job's bytes: the submitter, keepers and workers first, linked ones before those
+/// that have to be dialled.
+pub(crate) fn providers(core: &Core, submitter: Option<PeerId>, holders: &[PeerId]) -> Vec<PeerId> {
+    let likely = || submitter.into_iter().chain(holders.iter().copied());
+    let linked =
+        likely().filter(|peer| core.links.contains_key(peer)).chain(core.links.keys().copied());
+    let mut from: Vec<PeerId> = Vec::new();
+    for peer in linked.chain(likely()) {
+        if FETCH_FROM_MAX <= from.len() {
+            break;
         }
-        from
+        if peer != core.me && !from.contains(&peer) {
+            from.push(peer);
+        }
     }
+    from
 }
 
 /// Whether a job is one that this node's owner lends the machine to.

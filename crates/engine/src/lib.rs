@@ -19,6 +19,7 @@ mod job;
 mod journal;
 mod keeping;
 mod limits;
+mod pick;
 mod report;
 mod sealing;
 mod sync;

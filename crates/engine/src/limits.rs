@@ -6,6 +6,8 @@ pub(crate) const JOBS_MAX: usize = 4096;
 pub(crate) const EARLY_STEPS_MAX: usize = 4096;
 /// Peers that a fetch may ask.
 pub(crate) const FETCH_FROM_MAX: usize = 24;
+/// Voters that are named as holders of a pack.
+pub(crate) const HOLDERS_MAX: usize = 8;
 /// First pause after a fetch that failed; doubled each time.
 pub(crate) const RETRY_MS_MIN: u64 = 500;
 pub(crate) const RETRY_MS_MAX: u64 = 30_000;

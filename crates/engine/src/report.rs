@@ -108,19 +108,15 @@ impl Active {
 
     /// Whether every unit of every stage has an uncontested outcome.
     pub(crate) fn is_settled(&self) -> bool {
-        let verdict = self.ledger.last_verdict();
-        self.plan()
-            .stages()
-            .rev()
-            .all(|stage| verdict.batches(stage).iter().all(protocol::BatchVerdict::is_settled))
+        self.settled
     }
 
     /// Whether nothing is left to do here: for an anchor, that is when everything is sealed.
     pub(crate) fn is_over(&self, core: &Core) -> bool {
         let is_done = || {
             let verdict = self.ledger.last_verdict();
-            let is_sealed = verdict.weakest(self.plan()) == Assurance::Sealed;
-            is_sealed || (!self.is_anchor(core.me) && self.audits.are_done() && self.work.is_idle())
+            verdict.is_sealed()
+                || (!self.is_anchor(core.me) && self.audits.are_done() && self.work.is_idle())
         };
         self.ledger.is_cancelled() || (self.is_settled() && !self.has_self_executed() && is_done())
     }

@@ -4,15 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use protocol::{
     About, Abstention, BlobRef, Claim, Execution, Gathered, Hash, Item, Loss, Message, Outcome,
-    PeerId, Rank, Reason, Slot, Standing, Vote, merkle_root,
+    PeerId, Reason, Slot, Standing, Vote, merkle_root,
 };
 
 use crate::active::Active;
 use crate::audit::Ballot;
 use crate::core::Core;
 use crate::limits::{
-    ALONE_MS, BATCH_TIMES_KEPT, FEW_PEERS_MS, KEPT_UNITS_MAX, LEASE_BATCHES, LEASE_MS_FIRST,
-    LEASE_MS_MIN, LOSS_MS, PLACE_MS, UNJOINED_MS,
+    BATCH_TIMES_KEPT, KEPT_UNITS_MAX, LEASE_BATCHES, LEASE_MS_FIRST, LEASE_MS_MIN, LOSS_MS,
 };
 use crate::{Effect, PackId, RunId};
 
@@ -24,9 +23,6 @@ type Kept = (Slot, Vec<(Hash, Hash)>);
 /// What this node executes and has executed for one job.
 #[derive(Debug, Default)]
 pub(crate) struct Work {
-    /// Batches that may need us, in the order in which we take them.
-    order: Vec<(u16, u32)>,
-    convicted: usize,
     runs: BTreeMap<RunId, Run>,
     packing: BTreeMap<PackId, Packing>,
     /// Units executed and not packed yet.
@@ -60,16 +56,6 @@ struct Packing {
     place: Place,
     slot: Slot,
     digests: Vec<(Hash, Hash)>,
-}
-
-/// Whether to take a batch.
-enum Choice {
-    Now,
-    /// Only if there is nothing else: it is the turn of others, who would come to it the later, the
-    /// higher this rank is.
-    Spare(Rank),
-    At(u64),
-    No,
 }
 
 impl Work {
@@ -113,8 +99,14 @@ impl Work {
             || self.packing.values().any(|packing| packing.place == place)
     }
 
-    fn is_resting(&self, place: &Place, now_ms: u64) -> bool {
-        self.resting.get(place).is_some_and(|until| now_ms < *until)
+    /// Until when a place rests, if it does.
+    pub(crate) fn rests_until(&self, place: &Place, now_ms: u64) -> Option<u64> {
+        self.resting.get(place).copied().filter(|until| now_ms < *until)
+    }
+
+    /// Whether a place gave no outcome here before.
+    pub(crate) fn has_lost(&self, place: Place) -> bool {
+        self.losses.contains_key(&place)
     }
 
     fn keep(&mut self, at: (u16, u32), slot: Slot, digests: Vec<(Hash, Hash)>) {
@@ -128,177 +120,6 @@ impl Work {
 }
 
 impl Active {
-    /// All batches by our own rank, the small ones of a stage's tail last.
-    pub(crate) fn arrange_work(&mut self, core: &Core) {
-        let plan = self.plan().clone();
-        let batches = plan.stages().flat_map(|stage| {
-            (0..plan.partition(stage).batches()).map(move |batch| (stage, batch))
-        });
-        let mut order: Vec<(u16, u32)> = batches.collect();
-        order.sort_by_cached_key(|(stage, batch)| {
-            let partition = plan.partition(*stage);
-            let tail = partition.units_of(*batch).count() < partition.units_of(0).count();
-            (*stage, tail, self.rank(core, *stage, *batch, core.me))
-        });
-        self.work.order = order;
-    }
-
-    /// Starts one run, if there is something for us to do.
-    pub(crate) fn take_work(&mut self, core: &mut Core) -> bool {
-        let is_faulty = self.ledger.last_verdict().is_faulty(core.me);
-        if self.over || !self.inputs.are_here() || is_faulty || !self.may_speak(core) {
-            return false;
-        }
-        if let Some((stage, unit)) = self.work.wanted_units.pop_first() {
-            return self.start(core, (stage, About::Unit(unit))) || self.take_work(core);
-        }
-        if self.start_audit(core) {
-            return true;
-        }
-        let convicted = self.ledger.last_verdict().convicted.len();
-        if self.work.convicted != convicted {
-            self.work.convicted = convicted;
-            self.arrange_work(core);
-        }
-        let Some(from) = self.base_work_from(core) else { return false };
-        if core.now.mono_ms < from {
-            core.wake_at(from);
-            return false;
-        }
-        let verdict = self.ledger.last_verdict();
-        self.work.order.retain(|(stage, batch)| {
-            let verdict = verdict.batch(*stage, *batch);
-            !(matches!(verdict.standing, Standing::Quorum { .. }) && verdict.is_settled())
-        });
-        let live = self.live_workers(core);
-        let lost = |at: &(u16, u32)| self.work.losses.contains_key(&(at.0, About::Batch(at.1)));
-        let (last, first): (Vec<_>, Vec<_>) = self.work.order.iter().copied().partition(lost);
-        let mut spare: BTreeSet<(Rank, u16, u32)> = BTreeSet::new();
-        for (stage, batch) in first.into_iter().chain(last) {
-            match self.choose(core, stage, batch, &live) {
-                Choice::Now => {
-                    if self.start_batch(core, stage, batch, &live) {
-                        return true;
-                    }
-                }
-                Choice::Spare(rank) => {
-                    spare.insert((rank, stage, batch));
-                }
-                Choice::At(when) => core.wake_at(when),
-                Choice::No => {}
-            }
-        }
-        spare.into_iter().rev().any(|(_, stage, batch)| self.start_batch(core, stage, batch, &live))
-    }
-
-    fn start_batch(&mut self, core: &mut Core, stage: u16, batch: u32, live: &[PeerId]) -> bool {
-        let started = self.start(core, (stage, About::Batch(batch)));
-        if started {
-            self.tell_claim(core, stage, batch, live);
-        }
-        started
-    }
-
-    /// From when on we execute batches: an anchor does so only while too few peers are there.
-    fn base_work_from(&self, core: &Core) -> Option<u64> {
-        let anchors = &self.plan().manifest().policy.anchors;
-        if core.me != self.submitter() && !anchors.contains(&core.me) {
-            return core.config.works.then_some(0);
-        }
-        match self.live_workers(core).len() {
-            0 => Some(self.seen_ms + ALONE_MS),
-            others if others < self.quorum() => Some(self.seen_ms + FEW_PEERS_MS),
-            _ => None,
-        }
-    }
-
-    /// Linked peers that may work on this job's batches.
-    pub(crate) fn live_workers(&self, core: &Core) -> Vec<PeerId> {
-        let anchors = &self.plan().manifest().policy.anchors;
-        let verdict = self.ledger.last_verdict();
-        core.workers().filter(|peer| !anchors.contains(peer) && !verdict.is_faulty(*peer)).collect()
-    }
-
-    /// Others that may execute batches of this job: live workers, and anchors while those are too few.
-    pub(crate) fn partners(&self, core: &Core) -> usize {
-        let live = self.live_workers(core).len();
-        let anchors = &self.plan().manifest().policy.anchors;
-        let helping = core.workers().filter(|peer| anchors.contains(peer)).count();
-        if live + usize::from(!anchors.contains(&core.me)) < self.quorum() {
-            live + helping
-        } else {
-            live
-        }
-    }
-
-    /// How many live workers have a lower rank for a batch than we.
-    pub(crate) fn place(&self, core: &Core, stage: u16, batch: u32, live: &[PeerId]) -> usize {
-        let own = self.rank(core, stage, batch, core.me);
-        live.iter().filter(|peer| self.rank(core, stage, batch, **peer) < own).count()
-    }
-
-    fn choose(&mut self, core: &mut Core, stage: u16, batch: u32, live: &[PeerId]) -> Choice {
-        let (now, about) = (core.now.mono_ms, About::Batch(batch));
-        let Some(slot) = self.ledger.slot(stage, about) else { return Choice::No };
-        if self.has_voted(&slot)
-            || self.work.is_busy_with(stage, about)
-            || self.goes_by_units(core, &slot)
-        {
-            return Choice::No;
-        }
-        if let Some(until) = self.work.resting.get(&(stage, about)).filter(|until| now < **until) {
-            return Choice::At(*until);
-        }
-        if !self.is_readable(core, stage) {
-            return Choice::No;
-        }
-        let quorum = self.quorum();
-        let support = self.support(&slot);
-        let own = self.rank(core, stage, batch, core.me);
-        let claims: Vec<PeerId> = self.claims.on(stage, batch, now).map(|(peer, _)| peer).collect();
-        let is_lower = |peer: &&PeerId| self.rank(core, stage, batch, **peer) < own;
-        let lower = claims.iter().filter(is_lower).count();
-        if quorum <= support {
-            // Enough votes agree. While they are not joined, ever more of them are taken for copies.
-            let last = self.claims.last_vote_ms(stage, batch).unwrap_or(0);
-            let doubted = (now.saturating_sub(last) / UNJOINED_MS) as usize;
-            let needed = quorum + doubted;
-            return if support + claims.len() < needed {
-                Choice::Now
-            } else {
-                Choice::At(now + UNJOINED_MS)
-            };
-        }
-        if quorum <= support + lower {
-            return Choice::At(now + self.work.lease_ms());
-        }
-        let place = self.place(core, stage, batch, live);
-        if place < quorum {
-            return Choice::Now;
-        }
-        let patience = self.seen_ms + PLACE_MS * (place - quorum + 1) as u64;
-        if now < patience {
-            return Choice::At(patience);
-        }
-        if quorum <= support + claims.len() {
-            return Choice::At(now + self.work.lease_ms());
-        }
-        let first = live.iter().map(|peer| self.rank(core, stage, batch, *peer)).min();
-        Choice::Spare(first.unwrap_or(own))
-    }
-
-    /// The most votes for one root, of peers that may be right.
-    fn support(&self, slot: &Slot) -> usize {
-        let verdict = self.ledger.last_verdict();
-        let mut roots: BTreeMap<Hash, usize> = BTreeMap::new();
-        for (peer, cast) in self.ledger.book(slot).into_iter().flat_map(|book| book.votes()) {
-            if !verdict.is_faulty(peer) {
-                *roots.entry(cast.root).or_default() += 1;
-            }
-        }
-        roots.into_values().max().unwrap_or(0)
-    }
-
     /// Whether what the stage reads is here; asks for it if not.
     pub(crate) fn is_readable(&mut self, core: &mut Core, stage: u16) -> bool {
         if self.plan().stage(stage).upstream().is_none() {
@@ -312,30 +133,13 @@ impl Active {
         false
     }
 
-    /// Whether peers gave up on a batch as a whole: as many as the quorum, or all there are.
-    pub(crate) fn is_given_up(&self, core: &Core, slot: &Slot) -> bool {
-        let all = self.partners(core) + usize::from(self.base_work_from(core).is_some());
-        let enough = self.quorum().min(all.max(1));
-        let given_up = |book: &protocol::Book| {
-            let peers: BTreeSet<PeerId> =
-                book.abstentions().values().flat_map(|peers| peers.keys().copied()).collect();
-            enough <= peers.len()
-        };
-        self.ledger.book(slot).is_some_and(given_up)
-    }
-
-    /// A batch that was given up is voted on unit by unit, where there is anybody to agree with.
-    fn goes_by_units(&self, core: &Core, slot: &Slot) -> bool {
-        self.is_given_up(core, slot) && self.partners(core) != 0
-    }
-
     /// Runs what is missing of a batch or unit; packs it at once if nothing is.
     pub(crate) fn start(&mut self, core: &mut Core, place: Place) -> bool {
         let (stage, about) = place;
         let Some(slot) = self.ledger.slot(stage, about) else { return false };
         if self.has_voted(&slot)
             || self.work.is_busy_with(stage, about)
-            || self.work.is_resting(&place, core.now.mono_ms)
+            || self.work.rests_until(&place, core.now.mono_ms).is_some()
         {
             return false;
         }
@@ -379,6 +183,15 @@ impl Active {
             .map_or_else(Vec::new, |reading| reading.packs.clone())
     }
 
+    /// What we do about a batch may be different now.
+    fn touch(&mut self, (stage, about): Place) {
+        let batch = match about {
+            About::Batch(batch) => batch,
+            About::Unit(unit) => self.plan().partition(stage).batch_of(unit),
+        };
+        self.picking.touch((stage, batch));
+    }
+
     fn units_of(&self, stage: u16, about: About) -> std::ops::Range<u64> {
         match about {
             About::Batch(batch) => self.plan().partition(stage).units_of(batch),
@@ -387,8 +200,8 @@ impl Active {
     }
 
     /// Lets others know that we run a batch, unless all of them are needed for it anyway.
-    fn tell_claim(&mut self, core: &mut Core, stage: u16, batch: u32, live: &[PeerId]) {
-        if live.len() < self.quorum() {
+    pub(crate) fn tell_claim(&mut self, core: &mut Core, stage: u16, batch: u32) {
+        if self.live_workers(core).len() < self.quorum() {
             return;
         }
         let claim = Claim {
@@ -430,6 +243,7 @@ impl Active {
         core.running -= 1;
         let _ = core.claim_answer(id.0);
         let Some(run) = self.work.runs.remove(&id) else { return };
+        self.touch(run.place);
         if let (About::Batch(_), 0) = (run.place.1, run.lost.len()) {
             let whole = (core.now.mono_ms - run.started_ms)
                 * self.units_of(stage, run.place.1).count() as u64;
@@ -492,6 +306,7 @@ impl Active {
             return;
         };
         let (stage, about) = place;
+        self.touch(place);
         for unit in self.units_of(stage, about) {
             self.work.executions.remove(&(stage, unit));
         }
@@ -537,7 +352,9 @@ impl Active {
         let stopped: Vec<RunId> =
             self.work.runs.iter().filter(|(_, run)| unwanted(run)).map(|(id, _)| *id).collect();
         for run in stopped {
-            self.work.runs.remove(&run);
+            if let Some(run) = self.work.runs.remove(&run) {
+                self.touch(run.place);
+            }
             core.running -= 1;
             let _ = core.claim_answer(run.0);
             core.push(Effect::Stop { run });

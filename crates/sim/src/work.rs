@@ -133,6 +133,7 @@ impl World {
                 Ok(Got::Inputs { parts: parts? })
             }
             Want::Leaves(want) => {
+                self.add_holders(index, want, &mut sources);
                 let (pack, _) = self.bring_pack(index, want, &sources)?;
                 let pack = Pack::from_bytes(&self.blobs[&pack.id]);
                 Ok(Got::Leaves(pack.expect("a pack that fits is readable").digests()))
@@ -140,6 +141,7 @@ impl World {
             Want::Packs(wants) => {
                 let (mut packs, mut failed) = (Vec::new(), 0);
                 for want in wants {
+                    self.add_holders(index, want, &mut sources);
                     let (pack, failures) = self.bring_pack(index, want, &sources)?;
                     packs.push(pack);
                     failed += failures;
@@ -147,6 +149,11 @@ impl World {
                 Ok(Got::Packs { packs, failed })
             }
         }
+    }
+
+    fn add_holders(&self, index: usize, want: &PackWant, sources: &mut Vec<usize>) {
+        let known = want.holders.iter().filter_map(|peer| self.names.peers.get(peer)).copied();
+        sources.extend(known.filter(|other| self.can_reach(index, *other)));
     }
 
     fn bring(&mut self, index: usize, blob: BlobId, sources: &[usize]) -> Result<(), FetchLoss> {

@@ -116,8 +116,8 @@ impl Node {
     ) -> Result<Vec<ResultUnit>, ResultsError> {
         let BatchResult { stage, batch, first_unit, units, root, packs, holders, verified } = batch;
         let shared = Arc::clone(self.shared());
-        let courier = Courier { shared: Arc::clone(&shared), job, from: holders };
-        let want = PackWant { stage, batch, units, root, packs };
+        let courier = Courier { shared: Arc::clone(&shared), job, from: Vec::new() };
+        let want = PackWant { stage, batch, units, root, packs, holders };
         let (id, pack) = checked_pack(&courier, &want).await?;
         let pack = Arc::new(pack);
         self.inside().learn(id.id, &pack);

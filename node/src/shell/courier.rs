@@ -45,6 +45,12 @@ pub(crate) struct Courier {
 }
 
 impl Courier {
+    /// A courier that asks these first.
+    pub(crate) fn asking_first(&self, holders: &[PeerId]) -> Self {
+        let from = holders.iter().chain(&self.from).copied().collect();
+        Self { shared: Arc::clone(&self.shared), job: self.job, from }
+    }
+
     /// Brings all of these, each once, pinned for the job.
     pub(crate) async fn blobs(&self, mut blobs: Vec<BlobRef>) -> Result<(), FetchLoss> {
         blobs.sort();

@@ -82,6 +82,7 @@ async fn inputs(
 ///
 /// Packs are named by voters, who may lie: a wrong one is dropped and the next one tried.
 pub(crate) async fn pack(courier: &Courier, want: &PackWant) -> Result<(BlobRef, Pack), FetchLoss> {
+    let courier = &courier.asking_first(&want.holders);
     let mut loss = FetchLoss::Missing(BlobId::new(*want.root.as_bytes()));
     for blob in &want.packs {
         match checked(courier, want, *blob).await {
@@ -97,6 +98,7 @@ pub(crate) async fn pack(courier: &Courier, want: &PackWant) -> Result<(BlobRef,
 
 /// The digests of a batch's outcomes; their outputs stay where they are.
 async fn leaves(courier: &Courier, want: &PackWant) -> Result<Got, FetchLoss> {
+    let courier = &courier.asking_first(&want.holders);
     let mut loss = FetchLoss::Missing(BlobId::new(*want.root.as_bytes()));
     for blob in &want.packs {
         match checked(courier, want, *blob).await {

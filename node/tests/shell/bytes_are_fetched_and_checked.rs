@@ -105,7 +105,14 @@ async fn the_first_pack_that_is_what_was_agreed_on_is_taken_with_its_files() {
     let good = store.put(&right.to_bytes()).unwrap();
 
     let root = merkle_root(&right.digests());
-    let want = PackWant { stage: 0, batch: 3, units: 2, root, packs: vec![noise, lie, good] };
+    let want = PackWant {
+        stage: 0,
+        batch: 3,
+        units: 2,
+        root,
+        packs: vec![noise, lie, good],
+        holders: vec![],
+    };
     match fetches(&mut body, Want::Packs(vec![want.clone()]), &holder).await {
         Ok(Got::Packs { packs, failed }) => assert_eq!((packs, failed), (vec![good], 1)),
         other => panic!("{other:?}"),

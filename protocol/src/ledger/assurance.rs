@@ -105,6 +105,11 @@ impl Verdict {
         self.own_assurance(stage, batch).min(read)
     }
 
+    /// Whether an anchor has latched every batch.
+    pub fn is_sealed(&self) -> bool {
+        self.stages.iter().flatten().all(|batch| batch.is_sealed)
+    }
+
     /// The least sure of all batches, of all stages.
     pub fn weakest(&self, plan: &Plan) -> Assurance {
         let batches = |stage: u16| {

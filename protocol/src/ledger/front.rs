@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::book::Book;
 use super::fold::Fold;
+use super::layer::at;
 use super::log::{Inserted, Log};
 use super::verdict::Verdict;
 use crate::limits::{AUTHORS_MAX, HEADS_MAX, LOG_GAP_MAX, LOG_STEPS_MAX, STEPS_SENT_MAX};
@@ -48,6 +49,8 @@ pub struct Ledger {
     cancelled: bool,
     /// Slots with votes that nobody has looked at.
     news: BTreeSet<Slot>,
+    /// Batches about which something was said since somebody asked.
+    touched: BTreeSet<(u16, u32)>,
     fold: Fold,
 }
 
@@ -66,6 +69,7 @@ impl Ledger {
             keepers: Vec::new(),
             cancelled: false,
             news: BTreeSet::new(),
+            touched: BTreeSet::new(),
         }
     }
 
@@ -115,6 +119,11 @@ impl Ledger {
     /// Slots in which votes were read since the last call: what an executor may certify.
     pub fn take_news(&mut self) -> BTreeSet<Slot> {
         std::mem::take(&mut self.news)
+    }
+
+    /// Batches about which, or about whose units, anything was said or taken back since the last call.
+    pub fn take_touched(&mut self) -> BTreeSet<(u16, u32)> {
+        std::mem::take(&mut self.touched)
     }
 
     /// What was said about a slot.
@@ -354,6 +363,7 @@ impl Ledger {
         for slot in self.said.remove(&author).unwrap_or_default().into_keys() {
             if let Some(book) = self.books.get_mut(&slot) {
                 book.retract(author);
+                self.touched.insert(at(&self.plan, &slot));
                 self.fold.touch(&self.plan, &slot);
             }
         }
@@ -410,6 +420,7 @@ impl Ledger {
     fn say(&mut self, author: PeerId, slot: Slot, vote: Option<Hash>) {
         let entry = self.said.entry(author).or_default().entry(slot).or_default();
         *entry = vote.or(*entry);
+        self.touched.insert(at(&self.plan, &slot));
         self.fold.touch(&self.plan, &slot);
     }
 }
