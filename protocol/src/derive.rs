@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::template::Template;
 use crate::{
     BlobId, BlobRef, Entry, Hash, Input, InputSource, Manifest, Partition, SEMANTICS, Source,
-    Stage, Stdin, Tree, Unit, merkle_root,
+    Stage, Stdin, Tree, Unit, encode, hash, merkle_root,
 };
 
 /// Where the part of a unit is mounted below `/in`.
@@ -16,6 +16,8 @@ pub const PART_PATH: &str = "part";
 pub struct Plan {
     manifest: Manifest,
     partitions: Vec<Partition>,
+    /// The hash of each stage as the manifest has it.
+    stages: Vec<Hash>,
     /// Trees of `parts` stages, as far as they are known.
     parts: BTreeMap<BlobId, Tree>,
 }
@@ -39,7 +41,8 @@ impl Plan {
     pub fn new(manifest: Manifest) -> Self {
         let partitions =
             manifest.stages.iter().map(|s| Partition::new(s.unit_count(), s.batch)).collect();
-        Self { manifest, partitions, parts: BTreeMap::new() }
+        let stages = manifest.stages.iter().map(|s| hash("stage", &[&encode(s)])).collect();
+        Self { manifest, partitions, stages, parts: BTreeMap::new() }
     }
 
     pub fn manifest(&self) -> &Manifest {
@@ -91,14 +94,23 @@ impl Plan {
         fits && files_only
     }
 
-    /// The root of the identities of a batch's units: what a vote's slot names.
+    /// What the identities of a batch's units follow from, in one hash: what a vote's slot names. It costs
+    /// the same however many units the batch has, and whoever only listens derives none of them.
     ///
-    /// `None` while something that the units are derived from is not known.
+    /// `None` while what the stage reads has no outcome.
     pub fn units_root(&self, stage: u16, batch: u32, gathered: Option<Gathered>) -> Option<Hash> {
         let units = self.partition(stage).units_of(batch);
-        let ids: Option<Vec<Hash>> =
-            units.map(|unit| self.unit_hash(stage, unit, gathered)).collect();
-        ids.map(|ids| merkle_root(&ids))
+        let read = match self.stage(stage).upstream() {
+            Some(_) => Some(gathered?.root),
+            None => None,
+        };
+        let parts: [&[u8]; 4] = [
+            self.stages[usize::from(stage)].as_bytes(),
+            read.as_ref().map_or(&[], |root| root.as_bytes()),
+            &units.start.to_le_bytes(),
+            &units.end.to_le_bytes(),
+        ];
+        Some(hash("units", &parts))
     }
 
     /// A unit's identity as the hash that a ballot's slot names.

@@ -1,6 +1,7 @@
 //! Signatures: one rule of validity everywhere, over the bytes as received.
 
 use std::fmt;
+use std::sync::Arc;
 
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use serde::Serialize;
@@ -52,7 +53,7 @@ impl Keypair {
             body: ByteBuf::from(body),
         };
         let id = envelope.id();
-        Signed { value, id, envelope }
+        Signed(Arc::new(Inner { value, id, envelope }))
     }
 }
 
@@ -72,11 +73,22 @@ pub struct Envelope {
 
 /// A statement whose author, kind, network, size and encoding were checked. Made only by
 /// [`Envelope::verify`] and [`Keypair::sign`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Signed<T> {
+///
+/// It is shared and not copied: one statement is in logs, messages and journals at the same time.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Signed<T>(Arc<Inner<T>>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Inner<T> {
     value: T,
     id: StepId,
     envelope: Envelope,
+}
+
+impl<T> Clone for Signed<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
 }
 
 /// Why a statement was turned away at the door.
@@ -114,26 +126,26 @@ impl Envelope {
         key.verify_strict(&signed_bytes(network, T::KIND, &self.body), &signature)
             .map_err(|_| VerifyError::BadSignature)?;
         let value = decode(&self.body, T::BYTES_MAX)?;
-        Ok(Signed { value, id: self.id(), envelope: self })
+        Ok(Signed(Arc::new(Inner { value, id: self.id(), envelope: self })))
     }
 }
 
 impl<T> Signed<T> {
     pub fn author(&self) -> PeerId {
-        self.envelope.author
+        self.0.envelope.author
     }
 
     pub fn id(&self) -> StepId {
-        self.id
+        self.0.id
     }
 
     pub fn value(&self) -> &T {
-        &self.value
+        &self.0.value
     }
 
     /// The bytes as they were received, to pass on.
     pub fn envelope(&self) -> &Envelope {
-        &self.envelope
+        &self.0.envelope
     }
 }
 

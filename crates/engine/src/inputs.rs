@@ -296,12 +296,7 @@ impl Active {
 
     /// The slot of a batch or unit under the last verdict.
     pub(crate) fn slot_now(&self, stage: u16, about: About) -> Option<Slot> {
-        let gathered = self.ledger.last_verdict().gathered(stage);
-        let units = match about {
-            About::Batch(batch) => self.ledger.units_root(stage, batch, gathered)?,
-            About::Unit(unit) => self.plan().unit_hash(stage, unit, gathered)?,
-        };
-        Some(Slot { stage, about, units })
+        self.ledger.slot(stage, about)
     }
 }
 

@@ -9,7 +9,7 @@ use super::layer::{At, Ground, Layer, Rules, at};
 use super::pass::Pass;
 use super::peel::{self, Decision};
 use super::verdict::{BatchVerdict, UnitVerdict, Verdict};
-use crate::{About, Gathered, Hash, PeerId, Plan, Slot, Stamp};
+use crate::{About, PeerId, Plan, Slot, Stamp};
 
 /// Layers that are kept from one fold to the next: one for nobody, and one for each round of
 /// convictions, of which there are few.
@@ -19,7 +19,6 @@ const LAYERS_KEPT: usize = 8;
 #[derive(Clone, Debug)]
 pub(super) struct Fold {
     rules: Rules,
-    slots: BTreeMap<At, Hash>,
     balloted: BTreeMap<At, BTreeSet<u64>>,
     dirty: BTreeSet<At>,
     equivocators_changed: bool,
@@ -39,7 +38,6 @@ impl Fold {
                 policy: plan.manifest().policy.clone(),
                 submitter: plan.manifest().submitter,
             },
-            slots: BTreeMap::new(),
             balloted: BTreeMap::new(),
             dirty: BTreeSet::new(),
             equivocators_changed: false,
@@ -78,18 +76,13 @@ impl Fold {
     }
 
     /// The slot that a vote has to name now.
-    pub(super) fn slot(&mut self, plan: &Plan, stage: u16, about: About) -> Option<Slot> {
+    pub(super) fn slot(&self, plan: &Plan, stage: u16, about: About) -> Option<Slot> {
         let gathered = self.verdict.gathered[usize::from(stage)];
         let units = match about {
             About::Unit(unit) => plan.unit_hash(stage, unit, gathered)?,
-            About::Batch(batch) => self.units_root(plan, (stage, batch), gathered)?,
+            About::Batch(batch) => plan.units_root(stage, batch, gathered)?,
         };
         Some(Slot { stage, about, units })
-    }
-
-    /// The root of a batch's units, if its stage reads no other and somebody asked before.
-    pub(super) fn known_units_root(&self, stage: u16, batch: u32) -> Option<Hash> {
-        self.slots.get(&(stage, batch)).copied()
     }
 
     pub(super) fn bring_up_to_date(
@@ -104,11 +97,7 @@ impl Fold {
         if dirty.is_empty() && !std::mem::take(&mut self.equivocators_changed) {
             return;
         }
-        for at in &dirty {
-            self.units_root(plan, *at, None);
-        }
-        let (slots, balloted) = (&self.slots, &self.balloted);
-        let ground = Ground { rules: &self.rules, plan, books, slots, balloted, stamps };
+        let ground = Ground { rules: &self.rules, plan, books, balloted: &self.balloted, stamps };
         for layer in &mut self.layers {
             dirty.iter().for_each(|at| layer.judge(ground, *at));
         }
@@ -160,18 +149,6 @@ impl Fold {
         for (at, verdict) in changed {
             self.verdict.stages[usize::from(at.0)][at.1 as usize] = verdict;
         }
-    }
-
-    fn units_root(&mut self, plan: &Plan, at: At, gathered: Option<Gathered>) -> Option<Hash> {
-        if plan.stage(at.0).upstream().is_some() {
-            return plan.units_root(at.0, at.1, gathered);
-        }
-        if let Some(root) = self.slots.get(&at) {
-            return Some(*root);
-        }
-        let root = plan.units_root(at.0, at.1, None)?;
-        self.slots.insert(at, root);
-        Some(root)
     }
 }
 

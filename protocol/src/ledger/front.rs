@@ -10,8 +10,8 @@ use super::log::{Inserted, Log};
 use super::verdict::Verdict;
 use crate::limits::{AUTHORS_MAX, HEADS_MAX, LOG_GAP_MAX, LOG_STEPS_MAX, STEPS_SENT_MAX};
 use crate::{
-    About, Fork, Gathered, Hash, Head, Heads, Item, JobId, PeerId, Plan, Ranks, Seal, Signed, Slot,
-    Stamp, Step, StepId, level_of,
+    About, Fork, Hash, Head, Heads, Item, JobId, PeerId, Plan, Ranks, Seal, Signed, Slot, Stamp,
+    Step, StepId, level_of,
 };
 
 /// Why a step can be in nobody's ledger of this job.
@@ -112,7 +112,7 @@ impl Ledger {
     }
 
     /// The slot that votes on a batch or unit have to name now; `None` until its inputs are known.
-    pub fn slot(&mut self, stage: u16, about: About) -> Option<Slot> {
+    pub fn slot(&self, stage: u16, about: About) -> Option<Slot> {
         self.fold.slot(&self.plan, stage, about)
     }
 
@@ -129,12 +129,6 @@ impl Ledger {
     /// What was said about a slot.
     pub fn book(&self, slot: &Slot) -> Option<&Book> {
         self.books.get(slot)
-    }
-
-    /// The root of a batch's units, from memory where it was asked for before.
-    pub fn units_root(&self, stage: u16, batch: u32, gathered: Option<Gathered>) -> Option<Hash> {
-        let known = self.fold.known_units_root(stage, batch);
-        known.or_else(|| self.plan.units_root(stage, batch, gathered))
     }
 
     /// Everything that was said, by slot.

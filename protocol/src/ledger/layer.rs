@@ -34,8 +34,6 @@ pub(super) struct Ground<'a> {
     pub(super) rules: &'a Rules,
     pub(super) plan: &'a Plan,
     pub(super) books: &'a BTreeMap<Slot, Book>,
-    /// Roots of the units of batches whose stage reads no other, as far as somebody spoke about them.
-    pub(super) slots: &'a BTreeMap<At, Hash>,
     /// Units that somebody spoke about one by one, by batch.
     pub(super) balloted: &'a BTreeMap<At, BTreeSet<u64>>,
     /// Identity stamps, in jobs that ask for them.
@@ -46,10 +44,7 @@ impl<'a> Ground<'a> {
     /// What is known of a batch; `None` until its units are known.
     pub(super) fn evidence(&self, at: At, gathered: Option<Gathered>) -> Option<Evidence<'a>> {
         let (stage, batch) = at;
-        let units = match self.slots.get(&at) {
-            Some(units) => *units,
-            None => self.plan.units_root(stage, batch, gathered)?,
-        };
+        let units = self.plan.units_root(stage, batch, gathered)?;
         let unit_books = self.balloted.get(&at).into_iter().flatten().filter_map(|unit| {
             let units = self.plan.unit_hash(stage, *unit, gathered)?;
             Some((*unit, self.books.get(&Slot { stage, about: About::Unit(*unit), units })?))
@@ -153,7 +148,7 @@ impl Layer {
         if ground.plan.stage(at.0).upstream().is_some() {
             return;
         }
-        let Some(units) = ground.slots.get(&at).copied() else { return };
+        let Some(units) = ground.plan.units_root(at.0, at.1, None) else { return };
         let book = ground.books.get(&Slot { stage: at.0, about: About::Batch(at.1), units });
         let (quorum, submitter) = (ground.rules.quorum(), ground.rules.submitter);
         let certified =
