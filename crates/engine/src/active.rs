@@ -15,7 +15,9 @@ use crate::core::Core;
 use crate::inputs::Inputs;
 use crate::journal::StepEntry;
 use crate::keeping::Keeping;
-use crate::limits::ITEMS_BYTES_MAX;
+use crate::limits::{
+    ITEMS_BYTES_MAX, LEASE_BATCHES, PATIENCE_MS_MAX, PATIENCE_MS_MIN, PATIENT_MAX,
+};
 use crate::pick::Picking;
 use crate::sealing::Sealing;
 use crate::sync::Sync;
@@ -58,6 +60,9 @@ pub(crate) struct Active {
 #[derive(Debug, Default)]
 struct OwnLog {
     pending: Vec<Item>,
+    /// What travels with the next step, or alone when it has waited long enough, or is many.
+    patient: Vec<Item>,
+    patient_since_ms: u64,
     in_flight: Option<(RecordId, Signed<Step>)>,
 }
 
@@ -173,6 +178,30 @@ impl Active {
         self.log.pending.push(item);
     }
 
+    /// Says `item` with some step soon.
+    pub(crate) fn say_later(&mut self, core: &Core, item: Item) {
+        if self.log.patient.is_empty() {
+            self.log.patient_since_ms = core.now.mono_ms;
+        }
+        self.log.patient.push(item);
+    }
+
+    /// Lets what is patient travel with what is not, or after a while alone.
+    fn gather_patient(&mut self, core: &mut Core) {
+        if self.log.patient.is_empty() {
+            return;
+        }
+        let batch_ms = self.work.lease_ms() / LEASE_BATCHES;
+        let patience = batch_ms.clamp(PATIENCE_MS_MIN, PATIENCE_MS_MAX);
+        let due = self.log.patient_since_ms + patience;
+        let is_due = self.settled || due <= core.now.mono_ms;
+        if is_due || !self.log.pending.is_empty() || PATIENT_MAX <= self.log.patient.len() {
+            self.log.pending.append(&mut self.log.patient);
+        } else {
+            core.wake_at(due);
+        }
+    }
+
     /// Publishes the proofs of votes that agree with what we executed.
     fn certify(&mut self, core: &mut Core) {
         self.news.append(&mut self.ledger.take_news());
@@ -219,16 +248,18 @@ impl Active {
     /// What we are about to vote for in a slot.
     fn pending_root(&self, slot: &Slot) -> Option<Hash> {
         let in_flight = self.log.in_flight.iter().flat_map(|(_, step)| &step.value().items);
-        self.log.pending.iter().chain(in_flight).find_map(|item| match item {
-            Item::Vote(vote) if vote.slot == *slot => Some(vote.root),
-            Item::Vote(_)
-            | Item::Certificate(_)
-            | Item::Leaves(_)
-            | Item::Abstention(_)
-            | Item::Seal(_)
-            | Item::Keepers(_)
-            | Item::Cancel => None,
-        })
+        self.log.pending.iter().chain(&self.log.patient).chain(in_flight).find_map(
+            |item| match item {
+                Item::Vote(vote) if vote.slot == *slot => Some(vote.root),
+                Item::Vote(_)
+                | Item::Certificate(_)
+                | Item::Leaves(_)
+                | Item::Abstention(_)
+                | Item::Seal(_)
+                | Item::Keepers(_)
+                | Item::Cancel => None,
+            },
+        )
     }
 
     /// Casts our vote in a slot, sealed with the trace root.
@@ -245,6 +276,23 @@ impl Active {
         self.say(Item::Vote(vote(protocol::seal(proof))));
     }
 
+    /// Casts a ballot that agrees with what stands: nobody waits for it.
+    pub(crate) fn agree(
+        &mut self,
+        core: &Core,
+        slot: Slot,
+        trace: Hash,
+        digest: Hash,
+        path: Vec<Hash>,
+    ) {
+        let proof = protocol::proof(core.config.network, self.id, &slot, core.me, trace);
+        self.traces.insert(slot, trace);
+        self.news.insert(slot);
+        let seal = protocol::seal(proof);
+        let vote = Vote { slot, root: digest, seal, pack: None, path };
+        self.say_later(core, Item::Vote(vote));
+    }
+
     /// Whether we have voted in a slot, be it only in a step that is not recorded yet.
     pub(crate) fn has_voted(&self, slot: &Slot) -> bool {
         self.traces.contains_key(slot)
@@ -252,6 +300,7 @@ impl Active {
 
     /// Signs what is pending, one step at a time: while one is on its way to the disk, more gathers.
     fn speak(&mut self, core: &mut Core) {
+        self.gather_patient(core);
         if self.log.in_flight.is_some() || self.log.pending.is_empty() {
             return;
         }

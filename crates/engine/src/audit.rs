@@ -5,13 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use protocol::{About, BlobRef, Hash, Item, Leaves, PeerId, Slot, Standing, Vote};
+use protocol::{About, Execution, Gathered, Hash, Item, Leaves, Loss, PeerId, Slot, Standing};
 
 use crate::active::Active;
 use crate::core::Core;
 use crate::inputs::few;
-use crate::limits::CONFIRM_MS;
-use crate::{Effect, FetchId, FetchLoss, Got, PackWant, Want};
+use crate::limits::{AUDITS_AT_ONCE, CONFIRM_MS};
+use crate::{Effect, FetchId, FetchLoss, Got, PackWant, RunId, Want};
 
 /// What this node audits in one job.
 #[derive(Debug, Default)]
@@ -22,6 +22,7 @@ pub(crate) struct Audits {
     queue: VecDeque<(u16, u64)>,
     /// Units that were audited, or are being.
     taken: BTreeSet<(u16, u64)>,
+    runs: BTreeMap<RunId, Run>,
     /// Audits that are executed and wait for the leaves of their batch, to show where they belong.
     waiting: BTreeMap<FetchId, Waiting>,
     /// Leaves that were fetched, by batch and root, until their ballots are cast.
@@ -30,28 +31,28 @@ pub(crate) struct Audits {
     confirmable: BTreeSet<(u64, Slot, PeerId)>,
 }
 
-/// A ballot that is cast once it is known where its digest stands.
+/// Units of one stage that are executed again together.
 #[derive(Debug)]
-pub(crate) struct Waiting {
-    batch: u32,
-    root: Hash,
-    pub(crate) ballot: Ballot,
+struct Run {
+    stage: u16,
+    gathered: Option<Gathered>,
+    left: BTreeSet<u64>,
+    done: Vec<(u64, Execution)>,
 }
 
-/// What an executed unit gave.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ballot {
-    pub(crate) slot: Slot,
-    pub(crate) unit: u64,
-    pub(crate) digest: Hash,
-    pub(crate) trace: Hash,
-    pub(crate) pack: BlobRef,
+/// Ballots of one batch that are cast once it is known where their digests stand.
+#[derive(Debug)]
+struct Waiting {
+    stage: u16,
+    batch: u32,
+    root: Hash,
+    done: Vec<(u64, Execution)>,
 }
 
 impl Audits {
     /// Whether nothing is left to execute or to say.
     pub(crate) fn are_done(&self) -> bool {
-        self.queue.is_empty() && self.waiting.is_empty()
+        self.queue.is_empty() && self.waiting.is_empty() && self.runs.is_empty()
     }
 
     /// Puts a unit on the list, once.
@@ -109,22 +110,107 @@ impl Active {
         }
     }
 
-    /// Starts the first audit that can be started; those whose inputs are on their way wait.
-    pub(crate) fn start_audit(&mut self, core: &mut Core) -> bool {
-        for _ in 0..self.audits.queue.len() {
-            let Some((stage, unit)) = self.audits.queue.pop_front() else { return false };
-            if self.start(core, (stage, About::Unit(unit))) {
-                return true;
+    /// Starts audits of one stage, together; those whose inputs are on their way wait.
+    pub(crate) fn start_audits(&mut self, core: &mut Core) -> bool {
+        let stages: BTreeSet<u16> = self.audits.queue.iter().map(|(stage, _)| *stage).collect();
+        for stage in stages {
+            let reads = self.plan().stage(stage).upstream().is_some();
+            let gathered = self.ledger.last_verdict().gathered(stage);
+            let is_coming = !reads || gathered.is_some();
+            if is_coming && !self.is_readable(core, stage) && self.inputs.failed_reading().is_none()
+            {
+                continue;
             }
-            let is_coming = self.plan().stage(stage).upstream().is_some()
-                && self.ledger.last_verdict().gathered(stage).is_some()
-                && !self.is_readable(core, stage)
-                && self.inputs.failed_reading().is_none();
-            if is_coming {
-                self.audits.queue.push_back((stage, unit));
+            if self.start_audits_of(core, stage, gathered) {
+                return true;
             }
         }
         false
+    }
+
+    fn start_audits_of(&mut self, core: &mut Core, stage: u16, gathered: Option<Gathered>) -> bool {
+        let mut left = BTreeSet::new();
+        let mut queue = std::mem::take(&mut self.audits.queue);
+        queue.retain(|(of, unit)| {
+            let is_ours = *of == stage && left.len() < AUDITS_AT_ONCE;
+            if is_ours
+                && let Some(slot) = self.ledger.slot(stage, About::Unit(*unit))
+                && !self.has_voted(&slot)
+                && !self.work.is_busy_with(stage, About::Unit(*unit))
+            {
+                left.insert(*unit);
+            }
+            !is_ours
+        });
+        self.audits.queue = queue;
+        if left.is_empty() {
+            return false;
+        }
+        let run = RunId(core.id_for(self.id));
+        core.push(Effect::Run {
+            run,
+            job: self.id,
+            plan: self.plan().clone(),
+            stage,
+            units: left.iter().copied().collect(),
+            gathered,
+            packs: self.packs_for(stage, gathered),
+        });
+        core.running += 1;
+        self.audits.runs.insert(run, Run { stage, gathered, left, done: Vec::new() });
+        true
+    }
+
+    /// Some units of a run have ended; whether it was an audit's.
+    pub(crate) fn audited(
+        &mut self,
+        core: &mut Core,
+        id: RunId,
+        units: &[(u64, Result<Execution, Loss>)],
+    ) -> bool {
+        let submitter = self.submitter();
+        let Some(run) = self.audits.runs.get_mut(&id) else { return false };
+        for (unit, result) in units {
+            if run.left.remove(unit)
+                && let Ok(execution) = result
+            {
+                *core.spent.entry(submitter).or_default() += execution.cost.cpu_us;
+                run.done.push((*unit, execution.clone()));
+            }
+        }
+        if run.left.is_empty()
+            && let Some(run) = self.audits.runs.remove(&id)
+        {
+            core.running -= 1;
+            let _ = core.claim_answer(id.0);
+            self.compare(core, run);
+        }
+        true
+    }
+
+    /// Sorts what was executed by batch, and gets the leaves that it is compared with.
+    fn compare(&mut self, core: &mut Core, run: Run) {
+        let Run { stage, gathered, done, .. } = run;
+        if gathered != self.ledger.last_verdict().gathered(stage) {
+            return;
+        }
+        let mut batches: BTreeMap<u32, Vec<(u64, Execution)>> = BTreeMap::new();
+        for (unit, execution) in done {
+            let batch = self.plan().partition(stage).batch_of(unit);
+            batches.entry(batch).or_default().push((unit, execution));
+        }
+        for (batch, done) in batches {
+            match self.unknown_leaves(stage, batch) {
+                Some(want) => {
+                    let root = want.root;
+                    let (fetch, job) = (FetchId(core.id_for(self.id)), self.id);
+                    let from = self.holders();
+                    core.push(Effect::Fetch { fetch, job, want: Want::Leaves(want), from });
+                    self.audits.waiting.insert(fetch, Waiting { stage, batch, root, done });
+                }
+                None => self.cast_audits(core, stage, batch, done),
+            }
+        }
     }
 
     /// Draws units of one batch: `share_ppm` of them, divided among `others`.
@@ -140,22 +226,6 @@ impl Active {
         let count = (expected_ppm + coin(0) % 1_000_000) / 1_000_000;
         for n in 1..=count.min(size) {
             self.audits.add(stage, units.start + coin(n) % size);
-        }
-    }
-
-    /// Casts the ballot of an executed unit; first it fetches its batch's leaves, if they are not known.
-    pub(crate) fn cast_executed(&mut self, core: &mut Core, ballot: Ballot) {
-        let Ballot { slot, unit, .. } = ballot;
-        let batch = self.plan().partition(slot.stage).batch_of(unit);
-        match self.unknown_leaves(slot.stage, batch) {
-            Some(want) => {
-                let root = want.root;
-                let fetch = FetchId(core.id_for(self.id));
-                let from = self.holders();
-                core.push(Effect::Fetch { fetch, job: self.id, want: Want::Leaves(want), from });
-                self.audits.waiting.insert(fetch, Waiting { batch, root, ballot });
-            }
-            None => self.cast(core, ballot),
         }
     }
 
@@ -178,48 +248,74 @@ impl Active {
         (!packs.is_empty()).then_some(PackWant { stage, batch, units, root, packs, holders })
     }
 
-    /// The leaves for a waiting ballot are here, or nobody gives them: then it is cast without a path,
-    /// contests, and makes the voters show them.
+    /// The leaves for waiting ballots are here, or nobody gives them: then they are cast without a path,
+    /// contest, and make the voters show them.
     pub(crate) fn take_leaves(
         &mut self,
         core: &mut Core,
         fetch: FetchId,
         got: &Result<Got, FetchLoss>,
     ) -> bool {
-        let Some(Waiting { batch, root, ballot }) = self.audits.waiting.remove(&fetch) else {
+        let Some(Waiting { stage, batch, root, done }) = self.audits.waiting.remove(&fetch) else {
             return false;
         };
-        let at = (ballot.slot.stage, batch);
         if let Ok(Got::Leaves(leaves)) = got {
-            self.audits.leaves.insert(at, (root, leaves.clone()));
-            self.show_leaves_of_a_lie(at, root, ballot);
+            self.audits.leaves.insert((stage, batch), (root, leaves.clone()));
         }
-        self.cast(core, ballot);
-        self.audits.leaves.remove(&at);
+        self.cast_audits(core, stage, batch, done);
+        self.audits.leaves.remove(&(stage, batch));
         true
     }
 
-    /// Whoever finds a wrong leaf shows all of them, so that the voters cannot hide them.
-    fn show_leaves_of_a_lie(&mut self, at: (u16, u32), root: Hash, ballot: Ballot) {
-        let (stage, batch) = at;
-        let first = self.plan().partition(stage).units_of(batch).start;
-        let Some(leaves) = self.audits.leaves_of(stage, batch, root) else { return };
-        if leaves.get((ballot.unit - first) as usize) == Some(&ballot.digest) {
-            return;
+    /// Casts ballots from executions. Those that agree can wait for the next step, and need no pack: the
+    /// batch's has the same. One that does not is said at once, with its outcome and all leaves of the
+    /// root that it is against, so that the voters cannot hide them.
+    fn cast_audits(
+        &mut self,
+        core: &mut Core,
+        stage: u16,
+        batch: u32,
+        done: Vec<(u64, Execution)>,
+    ) {
+        let mut agreed = Vec::new();
+        let mut has_lie = false;
+        for (unit, execution) in done {
+            let about = About::Unit(unit);
+            let Some(slot) = self.ledger.slot(stage, about).filter(|slot| !self.has_voted(slot))
+            else {
+                continue;
+            };
+            let digest = execution.outcome.digest();
+            let path = self.path_of(stage, unit, digest);
+            let size = self.plan().partition(stage).units_of(batch);
+            if !path.is_empty() || size.end - size.start == 1 && self.stands(stage, batch, digest) {
+                agreed.push(unit);
+                self.agree(core, slot, execution.trace, digest, path);
+            } else {
+                has_lie = true;
+                self.work.executions.insert((stage, unit), execution);
+                self.pack(core, (stage, about), slot);
+            }
         }
-        let digests = leaves.to_vec();
-        if let Some(slot) = self.slot_now(stage, About::Batch(batch)) {
-            self.say(Item::Leaves(Leaves { slot, root, digests }));
+        if !agreed.is_empty() {
+            core.push(Effect::Release { job: self.id, stage, units: agreed });
+        }
+        if has_lie {
+            self.show_leaves(stage, batch);
         }
     }
 
-    fn cast(&mut self, core: &Core, ballot: Ballot) {
-        let Ballot { slot, unit, digest, trace, pack } = ballot;
-        let is_current = self.ledger.slot(slot.stage, slot.about) == Some(slot);
-        if is_current && !self.has_voted(&slot) {
-            let path = self.path_of(slot.stage, unit, digest);
-            let pack = Some(pack);
-            self.vote(core, slot, trace, |seal| Vote { slot, root: digest, seal, pack, path });
+    /// Whether a batch of one unit stands with just this outcome.
+    fn stands(&self, stage: u16, batch: u32, digest: Hash) -> bool {
+        let root = protocol::merkle_root(&[digest]);
+        matches!(self.ledger.last_verdict().batch(stage, batch).standing,
+                 Standing::Quorum { root: own, .. } if own == root)
+    }
+
+    fn show_leaves(&mut self, stage: u16, batch: u32) {
+        let Some((root, leaves)) = self.audits.leaves.get(&(stage, batch)).cloned() else { return };
+        if let Some(slot) = self.slot_now(stage, About::Batch(batch)) {
+            self.say(Item::Leaves(Leaves { slot, root, digests: leaves }));
         }
     }
 
@@ -278,7 +374,10 @@ impl Active {
         if protocol::seal(proof) == seal {
             self.work.note_shown(slot, peer);
             let proofs = vec![protocol::Shown { voter: peer, proof }];
-            self.say(Item::Certificate(protocol::Certificate { slot, root: digest, proofs }));
+            self.say_later(
+                core,
+                Item::Certificate(protocol::Certificate { slot, root: digest, proofs }),
+            );
         }
     }
 }

@@ -80,6 +80,12 @@ pub enum Effect {
         units: Vec<u64>,
         outcomes: Vec<Outcome>,
     },
+    /// Executions of these units need not be kept any longer: their outcomes are in others' packs.
+    Release {
+        job: JobId,
+        stage: u16,
+        units: Vec<u64>,
+    },
     /// Ask a peer for a random mebibyte of one of these blobs, and check it.
     Probe {
         probe: ProbeId,

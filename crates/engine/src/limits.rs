@@ -47,6 +47,13 @@ pub(crate) const POISON: usize = 3;
 /// How long poison rests before it is tried again; doubled each time.
 pub(crate) const POISON_MS: u64 = 60_000;
 pub(crate) const POISON_MS_MAX: u64 = 3_600_000;
+/// Units that are audited in one run.
+pub(crate) const AUDITS_AT_ONCE: usize = 64;
+/// How long what agrees may wait for a step to travel with, at most and at least.
+pub(crate) const PATIENCE_MS_MIN: u64 = 1_000;
+pub(crate) const PATIENCE_MS_MAX: u64 = 60_000;
+/// So many patient items make a step of their own.
+pub(crate) const PATIENT_MAX: usize = 48;
 /// How long a batch's voter leaves it to each one of lower rank to confirm an auditor's ballot.
 pub(crate) const CONFIRM_MS: u64 = 1_000;
 /// Units that an anchor audits before it seals, if that many sets of voters stand together: in small jobs

@@ -100,7 +100,7 @@ impl Active {
         if let Some((stage, unit)) = self.work.wanted_units.pop_first() {
             return self.start(core, (stage, About::Unit(unit))) || self.take_work(core);
         }
-        if self.start_audit(core) {
+        if self.start_audits(core) {
             return true;
         }
         let Some(from) = self.base_work_from(core) else { return false };

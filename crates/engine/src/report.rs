@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::{About, Assurance, Audited, PeerId, Standing, UnitVerdict};
+use protocol::{About, Assurance, Audited, PeerId, Slot, Standing, UnitVerdict};
 
 use crate::active::Active;
 use crate::core::Core;
@@ -207,9 +207,10 @@ impl Active {
                 About::Unit(_) => (1, None),
             };
             for (peer, cast) in book.votes() {
-                // A ballot without a pack of its own repeats what its author executed with the batch.
-                if cast.pack.is_some() {
-                    view.audits += u64::from(matches!(slot.about, About::Unit(_)));
+                // Who voted on the batch repeats in a ballot what it executed with it.
+                let is_audit = self.is_audit(slot, peer);
+                view.audits += u64::from(is_audit);
+                if cast.pack.is_some() || is_audit {
                     *executed.entry(peer).or_default() += units;
                 }
                 if matches!(standing, Some(Standing::Quorum { root, .. }) if *root != cast.root) {
@@ -220,6 +221,15 @@ impl Active {
         view.executions = executed.values().sum();
         view.workers = executed.into_iter().collect();
         view.outvoted = outvoted.into_iter().collect();
+    }
+
+    /// Whether a vote is a ballot of somebody who did not vote on the unit's batch.
+    fn is_audit(&self, slot: &Slot, peer: PeerId) -> bool {
+        let About::Unit(unit) = slot.about else { return false };
+        let batch = self.plan().partition(slot.stage).batch_of(unit);
+        let of_batch = self.slot_now(slot.stage, About::Batch(batch));
+        let book = of_batch.and_then(|slot| self.ledger.book(&slot));
+        book.is_none_or(|book| book.vote_of(peer).is_none())
     }
 
     fn describe_unaudited(&self) -> Vec<Unaudited> {

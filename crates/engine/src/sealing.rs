@@ -8,22 +8,24 @@ use protocol::{About, Hash, Item, PeerId, Seal, Standing};
 use crate::active::Active;
 use crate::core::Core;
 use crate::limits::ANCHOR_AUDITS_MIN;
+use crate::pick::At;
 
 /// How far an anchor has come.
 #[derive(Debug, Default)]
 pub(crate) struct Sealing {
     /// Sets of voters of which we have drawn a unit; emptied when somebody is convicted, for what is
     /// executed anew was not there to be drawn.
-    drawn: BTreeSet<BTreeSet<PeerId>>,
+    drawn: BTreeSet<Voters>,
     convicted: usize,
     /// Units drawn in all.
     audits: u64,
     /// What we have sealed, be it only in a step that is not recorded yet.
-    sealed: BTreeSet<(u16, u32)>,
+    sealed: BTreeSet<At>,
 }
 
 /// Batches that one set of voters stands behind.
-type Strata = BTreeMap<BTreeSet<PeerId>, Vec<(u16, u32)>>;
+type Strata = BTreeMap<Voters, Vec<At>>;
+type Voters = BTreeSet<PeerId>;
 
 impl Active {
     pub(crate) fn is_anchor(&self, peer: PeerId) -> bool {
@@ -58,17 +60,17 @@ impl Active {
         // A quarter of what the workers audit together, and in small jobs every set of voters.
         let units = self.plan().manifest().unit_count();
         let budget = ANCHOR_AUDITS_MIN.max(units * share_ppm / 4_000_000);
-        let mut turns: Vec<(Hash, BTreeSet<PeerId>, Vec<(u16, u32)>)> = strata
+        let mut turns: Vec<(Hash, (Voters, Vec<At>))> = strata
             .into_iter()
             .map(|(voters, batches)| {
                 let names: Vec<&[u8]> = voters.iter().map(|p| p.as_bytes().as_slice()).collect();
                 let round = (self.sealing.convicted as u64).to_le_bytes();
                 let parts = [&[b"anchor".as_slice(), self.id.as_bytes(), &round], &names[..]];
-                (core.coin(&parts.concat()), voters, batches)
+                (core.coin(&parts.concat()), (voters, batches))
             })
             .collect();
-        turns.sort_by_key(|(turn, ..)| *turn);
-        for (turn, voters, batches) in turns {
+        turns.sort_by_key(|(turn, _)| *turn);
+        for (turn, (voters, batches)) in turns {
             if budget <= self.sealing.audits {
                 break;
             }
@@ -98,8 +100,8 @@ impl Active {
     }
 
     /// A unit of these batches, each as likely as any other.
-    fn pick(&self, coin: Hash, batches: &[(u16, u32)]) -> (u16, u64) {
-        let range = |at: &(u16, u32)| self.plan().partition(at.0).units_of(at.1);
+    fn pick(&self, coin: Hash, batches: &[At]) -> (u16, u64) {
+        let range = |at: &At| self.plan().partition(at.0).units_of(at.1);
         let all: u64 = batches.iter().map(|at| range(at).end - range(at).start).sum();
         let word = coin.as_bytes()[8..16].try_into().expect("a hash has 32 bytes");
         let mut left = u64::from_le_bytes(word) % all;

@@ -8,7 +8,6 @@ use protocol::{
 };
 
 use crate::active::Active;
-use crate::audit::Ballot;
 use crate::core::Core;
 use crate::limits::{
     BATCH_TIMES_KEPT, KEPT_UNITS_MAX, LEASE_BATCHES, LEASE_MS_FIRST, LEASE_MS_MIN, LOSS_MS,
@@ -177,7 +176,7 @@ impl Active {
         true
     }
 
-    fn packs_for(&self, stage: u16, gathered: Option<Gathered>) -> Vec<BlobRef> {
+    pub(crate) fn packs_for(&self, stage: u16, gathered: Option<Gathered>) -> Vec<BlobRef> {
         gathered
             .and_then(|gathered| self.inputs.reading(stage, gathered))
             .map_or_else(Vec::new, |reading| reading.packs.clone())
@@ -222,6 +221,9 @@ impl Active {
         id: RunId,
         units: Vec<(u64, Result<Execution, Loss>)>,
     ) {
+        if self.audited(core, id, &units) {
+            return;
+        }
         let submitter = self.submitter();
         let Some(run) = self.work.runs.get_mut(&id) else { return };
         let stage = run.place.0;
@@ -330,7 +332,14 @@ impl Active {
             }
             About::Unit(unit) => {
                 let (digest, trace) = digests[0];
-                self.cast_executed(core, Ballot { slot, unit, digest, trace, pack: blob });
+                let path = self.path_of(stage, unit, digest);
+                self.vote(core, slot, trace, |seal| Vote {
+                    slot,
+                    root: digest,
+                    seal,
+                    pack: Some(blob),
+                    path,
+                });
             }
         }
     }

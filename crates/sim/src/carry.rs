@@ -49,6 +49,9 @@ impl World {
                 let in_us = self.chance.within(1000..=20_000);
                 self.later(in_us, Happening::Packed { node: index, life, pack, blob });
             }
+            Effect::Release { job, stage, units } => {
+                self.nodes[index].disk.packed(job, stage, &units);
+            }
             Effect::Probe { probe, peer, blobs } => {
                 let life = self.nodes[index].life;
                 let in_us = self.delay_us(index, index) * 2 + self.chance.within(5000..=100_000);

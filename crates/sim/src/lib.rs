@@ -15,6 +15,7 @@ mod links;
 mod node;
 mod promise;
 mod rehearse;
+mod scale;
 mod scenario;
 mod show;
 mod truth;
@@ -27,6 +28,7 @@ pub use liar::Mask;
 pub use node::Node;
 pub use promise::{Promise, Violation};
 pub use rehearse::{Rehearsal, rehearse};
+pub use scale::{Measured, herd, late_joiner, one_job, third_leaves};
 pub use scenario::{
     Disk, Faults, Job, LiarKind, Liars, Network, Planned, Scenario, ScenarioError, SourceKind, What,
 };

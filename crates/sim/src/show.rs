@@ -104,6 +104,7 @@ impl Names {
             Effect::Pack { pack, job, stage, units, .. } => {
                 format!("Pack {} {} s{stage} {units:?}", pack.0, self.job(*job))
             }
+            Effect::Release { stage, units, .. } => format!("Release s{stage} {units:?}"),
             Effect::Probe { probe, peer, .. } => {
                 format!("Probe {} {}", probe.0, self.peer(*peer))
             }

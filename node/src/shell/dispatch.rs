@@ -174,6 +174,7 @@ impl Dispatch {
             Effect::Pack { pack, job, stage, units, outcomes } => {
                 pack::start(shared, pack, job, stage, units, outcomes);
             }
+            Effect::Release { job, stage, units } => pack::release(shared, job, stage, &units),
             Effect::Probe { probe, peer, blobs } => probe::start(shared, probe, peer, blobs),
             Effect::Changed { job } => self.changes.note(job),
             Effect::Forget { job } => forget::start(shared, job),

@@ -9,7 +9,7 @@ use protocol::limits::INLINE_BYTES_MAX;
 use protocol::{BlobId, BlobRef, Exit, JobId, Outcome, Pack};
 use store::{Batch, Pin, Store, StoreError};
 use tokio::sync::oneshot;
-use tracing::{Instrument, debug_span, error};
+use tracing::{Instrument, debug_span, error, warn};
 
 use crate::shell::{Shared, kept};
 
@@ -50,6 +50,17 @@ pub(crate) fn start(
         }
         .instrument(span),
     );
+}
+
+/// Lets go of executions that are in no pack of ours. If that is lost in a crash, they come back and are let
+/// go of again.
+pub(crate) fn release(shared: &Arc<Shared>, job: JobId, stage: u16, units: &[u64]) {
+    let places: Vec<kept::Place> = units.iter().map(|unit| (job, stage, *unit)).collect();
+    let mut batch = Batch::default();
+    kept::erase(&mut batch, places.iter().copied());
+    if let Err(error) = shared.store.write_soon(batch) {
+        warn!(%job, %error, "executions that are not needed could not be erased");
+    }
 }
 
 async fn make(

@@ -262,6 +262,7 @@ fn short(effect: &Effect) -> Option<String> {
         Effect::Run { units, .. } => format!("run {units:?}"),
         Effect::Stop { .. } => "stop".to_owned(),
         Effect::Pack { units, .. } => format!("pack {units:?}"),
+        Effect::Release { units, .. } => format!("release {units:?}"),
         Effect::Probe { .. } => "probe".to_owned(),
         Effect::Forget { .. } => "forget".to_owned(),
     })

@@ -125,6 +125,7 @@ impl Mask {
             | Effect::Fetch { .. }
             | Effect::Stop { .. }
             | Effect::Pack { .. }
+            | Effect::Release { .. }
             | Effect::Probe { .. }
             | Effect::Changed { .. }
             | Effect::Forget { .. } => vec![effect],
