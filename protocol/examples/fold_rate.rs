@@ -105,7 +105,7 @@ impl Job {
 
     fn ballots(&mut self, batch: usize, who: &[usize], digest: Hash, path: &[Hash]) {
         let unit = self.plan.partition(0).units_of(batch as u32).start;
-        let units = self.plan.unit_hash(0, unit, None).expect("it reads nothing");
+        let units = self.plan.unit_root(0, unit, None).expect("it reads nothing");
         self.agree(Slot { stage: 0, about: About::Unit(unit), units }, digest, who, path);
     }
 

@@ -1,6 +1,7 @@
 //! How a stage's units follow from the manifest, the trees it names and earlier verdicts.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::template::Template;
 use crate::{
@@ -99,7 +100,20 @@ impl Plan {
     ///
     /// `None` while what the stage reads has no outcome.
     pub fn units_root(&self, stage: u16, batch: u32, gathered: Option<Gathered>) -> Option<Hash> {
-        let units = self.partition(stage).units_of(batch);
+        self.range_root(stage, self.partition(stage).units_of(batch), gathered)
+    }
+
+    /// The same for a single unit: what a ballot's slot names.
+    pub fn unit_root(&self, stage: u16, unit: u64, gathered: Option<Gathered>) -> Option<Hash> {
+        self.range_root(stage, unit..unit + 1, gathered)
+    }
+
+    fn range_root(
+        &self,
+        stage: u16,
+        units: Range<u64>,
+        gathered: Option<Gathered>,
+    ) -> Option<Hash> {
         let read = match self.stage(stage).upstream() {
             Some(_) => Some(gathered?.root),
             None => None,
@@ -113,7 +127,7 @@ impl Plan {
         Some(hash("units", &parts))
     }
 
-    /// A unit's identity as the hash that a ballot's slot names.
+    /// A unit's identity as a hash.
     pub fn unit_hash(&self, stage: u16, unit: u64, gathered: Option<Gathered>) -> Option<Hash> {
         self.unit(stage, unit, gathered).map(|unit| Hash::new(*unit.id().as_bytes()))
     }

@@ -94,7 +94,7 @@ fn step() -> Step {
     let plan = Plan::new(manifest());
     let slot = |about, units| Slot { stage: 0, about, units };
     let batch = slot(About::Batch(1), plan.units_root(0, 1, None).unwrap());
-    let unit = slot(About::Unit(5), plan.unit_hash(0, 5, None).unwrap());
+    let unit = slot(About::Unit(5), plan.unit_root(0, 5, None).unwrap());
     let (root, seal) = (Hash::new([1; 32]), Hash::new([2; 32]));
     let proofs = vec![Shown { voter: key().peer(), proof: Hash::ZERO }];
     let abstention = Abstention { slot: batch, unit: 5, reason: Reason::Timeout };

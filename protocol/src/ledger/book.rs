@@ -13,6 +13,8 @@ pub struct Cast {
     pub seal: Hash,
     pub pack: Option<BlobRef>,
     pub path: Vec<Hash>,
+    /// Of a ballot: the root that its path leads to.
+    pub leads_to: Option<Hash>,
     /// The author's ballots are counted in this order.
     pub seq: u64,
 }
@@ -125,9 +127,16 @@ impl Book {
         self.edges.contains(&(a, b)) && self.edges.contains(&(b, a))
     }
 
-    pub(super) fn add_vote(&mut self, author: PeerId, seq: u64, vote: &Vote) {
+    pub(super) fn add_vote(
+        &mut self,
+        author: PeerId,
+        seq: u64,
+        vote: &Vote,
+        leads_to: Option<Hash>,
+    ) {
         let Vote { root, seal, pack, ref path, .. } = *vote;
-        self.votes.insert(author, Cast { root, seal, pack, path: path.clone(), seq });
+        let cast = Cast { root, seal, pack, path: path.clone(), leads_to, seq };
+        self.votes.insert(author, cast);
         let from = (author, PeerId::new([0; 32]), Hash::ZERO, Hash::ZERO);
         let waiting: Vec<_> =
             self.shown.range(from..).take_while(|(voter, ..)| *voter == author).copied().collect();

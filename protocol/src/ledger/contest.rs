@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::book::{Book, Cast};
 use super::layer::At;
 use super::verdict::{BatchVerdict, Standing, UnitVerdict};
-use crate::{Hash, PeerId, Rank, Ranks, merkle_root, merkle_root_by};
+use crate::{Hash, PeerId, Rank, Ranks, merkle_root};
 
 /// One batch under examination.
 #[derive(Clone, Debug)]
@@ -250,14 +250,12 @@ impl Case {
 
     fn hear_ballots(&mut self, unit: u64, book: &Book, except: &BTreeSet<PeerId>) {
         let index = (unit - self.first_unit) as usize;
-        let (root, count) = (self.quorum_root(), self.count);
+        let root = self.quorum_root();
         let known = root.and_then(|root| self.leaves.get(&root)).map(|leaves| leaves[index]);
-        let shows = |digest: Hash, path: &[Hash]| {
-            root.is_some() && merkle_root_by(path, digest, index, count) == root
-        };
         let counted = || book.votes().filter(|(peer, _)| !except.contains(peer));
         let stands = known.or_else(|| {
-            counted().find(|(_, cast)| shows(cast.root, &cast.path)).map(|(_, cast)| cast.root)
+            let shows = |cast: &Cast| root.is_some() && cast.leads_to == root;
+            counted().find(|(_, cast)| shows(cast)).map(|(_, cast)| cast.root)
         });
         let ballot = |(peer, cast): (PeerId, &Cast)| {
             let Cast { root: digest, seq, .. } = *cast;

@@ -79,7 +79,7 @@ impl Fold {
     pub(super) fn slot(&self, plan: &Plan, stage: u16, about: About) -> Option<Slot> {
         let gathered = self.verdict.gathered[usize::from(stage)];
         let units = match about {
-            About::Unit(unit) => plan.unit_hash(stage, unit, gathered)?,
+            About::Unit(unit) => plan.unit_root(stage, unit, gathered)?,
             About::Batch(batch) => plan.units_root(stage, batch, gathered)?,
         };
         Some(Slot { stage, about, units })
@@ -165,7 +165,9 @@ fn convict<'a>(
     loop {
         let except: BTreeSet<PeerId> = convicted.keys().copied().collect();
         let at = layers.iter().position(|layer| layer.except == except).unwrap_or_else(|| {
-            layers.push(layers[0].without(ground, said, except));
+            // One round convicts a few more than the one before it.
+            let before = used.last().copied().unwrap_or(0);
+            layers.push(layers[before].without(ground, said, except));
             layers.len() - 1
         });
         used.push(at);

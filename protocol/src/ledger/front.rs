@@ -11,7 +11,7 @@ use super::verdict::Verdict;
 use crate::limits::{AUTHORS_MAX, HEADS_MAX, LOG_GAP_MAX, LOG_STEPS_MAX, STEPS_SENT_MAX};
 use crate::{
     About, Fork, Hash, Head, Heads, Item, JobId, PeerId, Plan, Ranks, Seal, Signed, Slot, Stamp,
-    Step, StepId, level_of,
+    Step, StepId, level_of, merkle_root_by,
 };
 
 /// Why a step can be in nobody's ledger of this job.
@@ -375,7 +375,9 @@ impl Ledger {
                     self.news.insert(vote.slot);
                     // Who contradicts itself has no ballots; its votes on batches stand up to the fork.
                     if !(forked && matches!(vote.slot.about, About::Unit(_))) {
-                        self.books.entry(vote.slot).or_default().add_vote(author, step.seq, vote);
+                        let leads_to = self.leads_to(vote);
+                        let book = self.books.entry(vote.slot).or_default();
+                        book.add_vote(author, step.seq, vote, leads_to);
                     }
                 }
                 Item::Certificate(certificate) => {
@@ -401,6 +403,15 @@ impl Ledger {
                 Item::Cancel => self.cancelled = true,
             }
         }
+    }
+
+    /// The root of its batch that a ballot's path leads to.
+    fn leads_to(&self, vote: &crate::Vote) -> Option<Hash> {
+        let About::Unit(unit) = vote.slot.about else { return None };
+        let partition = self.plan.partition(vote.slot.stage);
+        let units = partition.units_of(partition.batch_of(unit));
+        let (index, count) = ((unit - units.start) as usize, (units.end - units.start) as usize);
+        merkle_root_by(&vote.path, vote.root, index, count)
     }
 
     fn read_seal(&mut self, anchor: PeerId, seal: &Seal) {

@@ -46,7 +46,7 @@ impl<'a> Ground<'a> {
         let (stage, batch) = at;
         let units = self.plan.units_root(stage, batch, gathered)?;
         let unit_books = self.balloted.get(&at).into_iter().flatten().filter_map(|unit| {
-            let units = self.plan.unit_hash(stage, *unit, gathered)?;
+            let units = self.plan.unit_root(stage, *unit, gathered)?;
             Some((*unit, self.books.get(&Slot { stage, about: About::Unit(*unit), units })?))
         });
         Some(Evidence {
@@ -127,14 +127,15 @@ impl Layer {
         }
     }
 
-    /// The same, if `except` had never voted.
+    /// The same, if all of `except`, and not only those who are left out here, had never voted.
     pub(super) fn without(
         &self,
         ground: Ground<'_>,
         said: &Said,
         except: BTreeSet<PeerId>,
     ) -> Self {
-        let spoken = except.iter().filter_map(|peer| said.get(peer)).flat_map(BTreeMap::keys);
+        let more = except.iter().filter(|peer| !self.except.contains(peer));
+        let spoken = more.filter_map(|peer| said.get(peer)).flat_map(BTreeMap::keys);
         let touched: BTreeSet<At> = spoken.map(|slot| at(ground.plan, slot)).collect();
         let mut layer = Self { except, ..self.clone() };
         for at in touched {

@@ -141,7 +141,7 @@ impl World {
     /// The slot of ballots on unit `i` of a batch.
     pub(crate) fn unit(&self, batch: u32, i: usize) -> Slot {
         let unit = self.number(batch, i);
-        let units = self.plan.unit_hash(0, unit, None).unwrap();
+        let units = self.plan.unit_root(0, unit, None).unwrap();
         Slot { stage: 0, about: About::Unit(unit), units }
     }
 

@@ -36,7 +36,7 @@ impl Part for JunkVoter {
             && *of == job
         {
             let unit = self.chance.below(plan.partition(0).units());
-            if let Some(units) = plan.unit_hash(0, unit, None) {
+            if let Some(units) = plan.unit_root(0, unit, None) {
                 let slot = Slot { stage: 0, about: About::Unit(unit), units };
                 items.push(ballot(slot, hash("junk", &[&self.chance.next().to_le_bytes()])));
             }
