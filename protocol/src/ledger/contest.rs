@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::book::{Book, Cast};
 use super::layer::At;
+use super::share::Part;
 use super::verdict::{BatchVerdict, Standing, UnitVerdict};
 use crate::{Hash, PeerId, Rank, Ranks, merkle_root};
 
@@ -171,6 +172,20 @@ impl Case {
         unit.ballots.iter().filter(is_audit).map(|(peer, _)| *peer)
     }
 
+    /// The confirmed ballots by unit, where all agree with what stands.
+    pub(super) fn parts(&self) -> BTreeMap<u64, Part> {
+        let part = |unit: &UnitCase| Part {
+            confirmed: unit
+                .ballots
+                .iter()
+                .filter(|(_, ballot)| ballot.confirmed)
+                .map(|(peer, _)| *peer)
+                .collect(),
+            auditors: self.audits_of(unit).collect(),
+        };
+        self.units.iter().map(|(number, unit)| (*number, part(unit))).collect()
+    }
+
     /// How many units the batch has.
     pub(super) fn size(&self) -> u64 {
         self.count as u64
@@ -237,6 +252,10 @@ impl Case {
             self.standing = Standing::Open;
         }
         let effective = self.effective(&units);
+        // Under a standing root, what is accepted is that root's own leaf.
+        let is_all = matches!(self.standing, Standing::Quorum { .. });
+        let mut units = units;
+        units.retain(|_, unit| !(is_all && matches!(unit, UnitVerdict::Accepted(_))));
         let verdict = BatchVerdict {
             standing: self.standing,
             leaves_wanted: self.leaves_wanted,

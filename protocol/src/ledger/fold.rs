@@ -20,7 +20,8 @@ const LAYERS_KEPT: usize = 8;
 pub(super) struct Fold {
     rules: Rules,
     balloted: BTreeMap<At, BTreeSet<u64>>,
-    dirty: BTreeSet<At>,
+    /// What to judge anew: all of a batch, or some of its units.
+    dirty: BTreeMap<At, Option<BTreeSet<u64>>>,
     equivocators_changed: bool,
     /// The first leaves nobody out.
     layers: Vec<Layer>,
@@ -39,7 +40,7 @@ impl Fold {
                 submitter: plan.manifest().submitter,
             },
             balloted: BTreeMap::new(),
-            dirty: BTreeSet::new(),
+            dirty: BTreeMap::new(),
             equivocators_changed: false,
             changed: BTreeSet::new(),
             verdict: Verdict {
@@ -64,10 +65,16 @@ impl Fold {
     /// Notes that something was said about a slot.
     pub(super) fn touch(&mut self, plan: &Plan, slot: &Slot) {
         let at = at(plan, slot);
-        if let About::Unit(unit) = slot.about {
-            self.balloted.entry(at).or_default().insert(unit);
+        match slot.about {
+            About::Unit(unit) => {
+                self.balloted.entry(at).or_default().insert(unit);
+                let units = self.dirty.entry(at).or_insert_with(|| Some(BTreeSet::new()));
+                if let Some(units) = units {
+                    units.insert(unit);
+                }
+            }
+            About::Batch(_) => drop(self.dirty.insert(at, None)),
         }
-        self.dirty.insert(at);
     }
 
     /// Notes that somebody has joined the equivocators.
@@ -99,7 +106,7 @@ impl Fold {
         }
         let ground = Ground { rules: &self.rules, plan, books, balloted: &self.balloted, stamps };
         for layer in &mut self.layers {
-            dirty.iter().for_each(|at| layer.judge(ground, *at));
+            dirty.iter().for_each(|(at, units)| layer.judge(ground, *at, units.as_ref()));
         }
         let before = self.verdict.convicted.keys().copied().collect::<BTreeSet<PeerId>>();
         let (pass, convicted, used) = convict(ground, &mut self.layers, said);
@@ -119,7 +126,7 @@ impl Fold {
         if self.layers[last].except != before {
             self.verdict.stages = self.layers[last].verdicts().to_vec();
         }
-        self.show(last, changed, dirty);
+        self.show(last, changed, dirty.into_keys().collect());
         self.verdict.weigh_stages(plan);
         let mut number = 0..;
         self.layers.retain(|_| number.next().is_some_and(|n| n == 0 || used.contains(&n)));

@@ -4,10 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::assurance::Audits;
 use super::book::Book;
 use super::contest::{Case, Evidence};
 use super::front::Said;
+use super::share::{Part, Quiet, Share};
 use super::verdict::{BatchVerdict, Standing};
 use crate::{About, Gathered, Hash, JobId, PeerId, Plan, Policy, Ranks, Slot, Stamp};
 
@@ -84,31 +84,6 @@ pub(super) struct Layer {
     quiet: Vec<Quiet>,
 }
 
-/// One batch's share in the sums.
-#[derive(Clone, Debug, Default)]
-struct Share {
-    joined: BTreeSet<PeerId>,
-    units: u64,
-    /// Of a batch that is not loud: its size, who has a confirmed ballot, who stands joined, for how many
-    /// audited units, and how many of them each non-voter audited.
-    size: u64,
-    confirmed: BTreeSet<PeerId>,
-    voters: BTreeSet<PeerId>,
-    audited: u64,
-    audits: BTreeMap<PeerId, u64>,
-}
-
-/// Sums over the batches of one stage whose ballots all agree with what stands.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Quiet {
-    /// In how many batches a peer has a confirmed ballot.
-    pub(super) confirmed: BTreeMap<PeerId, u64>,
-    /// How many units for which a peer stands joined were audited by a non-voter.
-    pub(super) audited: BTreeMap<PeerId, u64>,
-    /// What finality is counted from.
-    pub(super) audits: Audits,
-}
-
 impl Layer {
     /// Nothing said, nobody left out.
     pub(super) fn new(plan: &Plan) -> Self {
@@ -139,16 +114,20 @@ impl Layer {
         let touched: BTreeSet<At> = spoken.map(|slot| at(ground.plan, slot)).collect();
         let mut layer = Self { except, ..self.clone() };
         for at in touched {
-            layer.judge(ground, at);
+            layer.judge(ground, at, None);
         }
         layer
     }
 
-    /// Judges a batch anew, of which somebody has spoken.
-    pub(super) fn judge(&mut self, ground: Ground<'_>, at: At) {
-        if ground.plan.stage(at.0).upstream().is_some() {
-            return;
+    /// Judges a batch anew, of which somebody has spoken: about some of its `units` only, if they are named.
+    pub(super) fn judge(&mut self, ground: Ground<'_>, at: At, units: Option<&BTreeSet<u64>>) {
+        let reads = ground.plan.stage(at.0).upstream().is_some();
+        if !reads && !units.is_some_and(|units| self.judge_quietly(ground, at, units)) {
+            self.judge_all(ground, at);
         }
+    }
+
+    fn judge_all(&mut self, ground: Ground<'_>, at: At) {
         let Some(units) = ground.plan.units_root(at.0, at.1, None) else { return };
         let book = ground.books.get(&Slot { stage: at.0, about: About::Batch(at.1), units });
         let (quorum, submitter) = (ground.rules.quorum(), ground.rules.submitter);
@@ -169,9 +148,7 @@ impl Layer {
             let case = Case::open(&evidence, &self.except, &BTreeSet::new());
             is_loud = case.is_loud();
             if !is_loud {
-                share.confirmed = case.confirmed().collect();
-                share.audited = case.audited();
-                share.audits = case.auditors();
+                share.parts = case.parts();
                 verdict = case.close();
             }
         }
@@ -187,6 +164,34 @@ impl Layer {
             self.loud.remove(&at);
         }
         self.replace(at, verdict, share);
+    }
+
+    /// Takes in ballots that agree with what stands, each by itself. False if one may not, or if a quorum
+    /// does not simply stand: then the whole batch is to be judged.
+    fn judge_quietly(&mut self, ground: Ground<'_>, at: At, units: &BTreeSet<u64>) -> bool {
+        let Standing::Quorum { root, .. } = self.verdict(at).standing else { return false };
+        if self.loud.contains(&at) {
+            return false;
+        }
+        let Some(named) = ground.plan.units_root(at.0, at.1, None) else { return false };
+        let slot = Slot { stage: at.0, about: About::Batch(at.1), units: named };
+        let Some(batch) = ground.books.get(&slot) else { return false };
+        let mut parts = Vec::new();
+        for unit in units {
+            match quiet_part(ground, at, (batch, root), *unit, &self.except) {
+                Some(part) => parts.push((*unit, part)),
+                None => return false,
+            }
+        }
+        let quiet = &mut self.quiet[usize::from(at.0)];
+        let share = self.shares.entry(at).or_default();
+        for (unit, part) in parts {
+            quiet.add_part(&share.voters, &part);
+            if let Some(old) = share.parts.insert(unit, part) {
+                quiet.remove_part(&share.voters, &old);
+            }
+        }
+        true
     }
 
     pub(super) fn verdict(&self, at: At) -> &BatchVerdict {
@@ -234,29 +239,16 @@ impl Layer {
         let before = std::mem::replace(&mut self.verdicts[stage][at.1 as usize], verdict);
         self.open[stage] += u64::from(self.verdict(at).effective.is_none());
         self.open[stage] -= u64::from(before.effective.is_none());
-        let quiet = &mut self.quiet[stage];
         for peer in &share.joined {
             let entry = self.joined.entry(*peer).or_default();
             *entry = (entry.0 + 1, entry.1 + share.units);
         }
-        for peer in &share.confirmed {
-            *quiet.confirmed.entry(*peer).or_default() += 1;
-        }
-        for peer in &share.voters {
-            *quiet.audited.entry(*peer).or_default() += share.audited;
-        }
-        quiet.audits.add(&share.voters, share.size, &share.audits);
+        self.quiet[stage].add(&share);
         let Some(old) = self.shares.insert(at, share) else { return };
-        quiet.audits.remove(&old.voters, old.size, &old.audits);
+        self.quiet[stage].remove(&old);
         for peer in old.joined {
             let entry = self.joined.entry(peer).or_default();
             *entry = (entry.0 - 1, entry.1 - old.units);
-        }
-        for peer in old.confirmed {
-            *quiet.confirmed.entry(peer).or_default() -= 1;
-        }
-        for peer in old.voters {
-            *quiet.audited.entry(peer).or_default() -= old.audited;
         }
     }
 
@@ -281,6 +273,30 @@ impl Layer {
         let verdict = BatchVerdict { standing, effective, ..BatchVerdict::default() };
         verdict.latched(book.and_then(Book::sealed))
     }
+}
+
+/// The confirmed ballots on one unit of a batch that stands with `root`, if every ballot agrees.
+fn quiet_part(
+    ground: Ground<'_>,
+    at: At,
+    (batch, root): (&Book, Hash),
+    unit: u64,
+    except: &BTreeSet<PeerId>,
+) -> Option<Part> {
+    let units = ground.plan.unit_root(at.0, unit, None)?;
+    let book = ground.books.get(&Slot { stage: at.0, about: About::Unit(unit), units })?;
+    let index = (unit - ground.plan.partition(at.0).units_of(at.1).start) as usize;
+    let leaf = batch.leaves_of(root).map(|leaves| leaves[index]);
+    let counted = || book.votes().filter(|(peer, _)| !except.contains(peer));
+    let shown = || counted().find(|(_, cast)| cast.leads_to == Some(root));
+    let stands = leaf.or_else(|| shown().map(|(_, cast)| cast.root));
+    if !counted().all(|(_, cast)| Some(cast.root) == stands) {
+        return None;
+    }
+    let confirmed: Vec<PeerId> =
+        counted().map(|(peer, _)| peer).filter(|peer| book.is_confirmed(*peer, except)).collect();
+    let auditors = confirmed.iter().copied().filter(|peer| batch.vote_of(*peer).is_none());
+    Some(Part { auditors: auditors.collect(), confirmed })
 }
 
 /// The batch that a slot is, or is a unit of.

@@ -12,6 +12,7 @@ mod layer;
 mod log;
 mod pass;
 mod peel;
+mod share;
 mod verdict;
 
 pub use assurance::{Assurance, Audited};
