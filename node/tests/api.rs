@@ -22,11 +22,16 @@ struct Running {
 
 impl Running {
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    fn start_with(flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut process = Command::new(env!("CARGO_BIN_EXE_dugnad"))
             .args(["--data-dir".as_ref(), folder.path().as_os_str()])
             .args(["--output", "json", "--log", "error", "node", "run", "--cores", "1"])
             .args(["--listen", "/ip4/127.0.0.1/tcp/0", "--mdns", "false", "--network", "api-test"])
+            .args(flags)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -302,7 +307,57 @@ fn what_is_wrong_with_a_request_is_said_as_json() {
     request.extend(b"0\r\n\r\n");
     assert_refused("too large in chunks", 413, "POST", &node.send(&request));
     let long = good.clone().with(format!("X-Long: {}", "x".repeat(20 << 10)));
-    assert_eq!(node.send(&long.request("GET", "/api/v1/node")).0, 431);
+    assert_refused("a long header", 431, "GET", &node.send(&long.request("GET", "/api/v1/node")));
+    // What is longer still is not even read.
+    let longer = good.clone().with(format!("X-Long: {}", "x".repeat(80 << 10)));
+    assert_eq!(node.send(&longer.request("GET", "/api/v1/node")).0, 431);
+    assert!(node.client().node().is_ok());
+}
+
+#[test]
+fn a_blob_without_room_is_refused_before_it_is_sent() {
+    let node = Running::start();
+    let put = node.good().with("Content-Type: application/octet-stream");
+    let put = put.with(format!("Content-Length: {}", 1_u64 << 50));
+    // No byte of the body ever comes.
+    let answer = node.send(&put.request("PUT", "/api/v1/blobs"));
+    assert_refused("no room", 507, "PUT", &answer);
+    let said: Value = serde_json::from_slice(&answer.2).unwrap();
+    assert!(said["hint"].as_str().unwrap().contains("storage"), "{said}");
+    assert!(node.client().blobs().unwrap().is_empty());
+}
+
+#[test]
+fn a_blob_that_outgrows_its_room_is_refused_with_the_reason() {
+    let node = Running::start_with(&["--storage", "64MiB"]);
+    // Nobody knows how much there is to come, and the node takes what there is room for.
+    let error = node.client().put_reader(&mut std::io::repeat(7).take(256 << 20), None);
+    let error = error.unwrap_err();
+    assert!(error.to_string().contains("do not fit"), "{error}");
+    assert!(error.hint().unwrap().contains("storage"), "{error}");
+    assert!(node.client().blobs().unwrap().is_empty());
+}
+
+#[test]
+fn whoever_sends_nothing_is_sent_away_and_others_get_the_place() {
+    let node = Running::start();
+    let silent: Vec<TcpStream> = (0..64)
+        .map(|_| {
+            let mut stream = TcpStream::connect(node.address).unwrap();
+            stream.write_all(b"GET /health HTTP/1.1\r\n").unwrap();
+            stream
+        })
+        .collect();
+    // All places are taken, so this is answered only once one of them is free again.
+    assert_eq!(node.send(&node.good().request("GET", "/api/v1/node")).0, 200);
+    let gone = |mut stream: &TcpStream| {
+        stream.set_nonblocking(true).unwrap();
+        match stream.read(&mut [0; 64]) {
+            Ok(_) => true,
+            Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+        }
+    };
+    assert!(silent.iter().any(gone), "there are more places than 64");
 }
 
 #[test]

@@ -50,7 +50,7 @@ pub enum StoreError {
     )]
     QuotaExceeded { need: u64, quota: u64, pinned: u64 },
     /// The disk has less free space than must be left for records.
-    #[error("only {free} bytes are free on the disk of {}, and {keep} must stay free\nhint: free some space, or lower the quota", dir.display())]
+    #[error("only {free} bytes are free on the disk of {}, and {keep} must stay free\nhint: free some space there, or choose a data folder on another disk", dir.display())]
     DiskLow { dir: PathBuf, free: u64, keep: u64 },
     /// A pinned blob is not removed.
     #[error("{id} is pinned\nhint: unpin it first")]

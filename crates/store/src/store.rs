@@ -63,6 +63,18 @@ impl Store {
         self.shared.ledger().usage()
     }
 
+    /// Whether a blob of so many bytes may find room, as things are now.
+    ///
+    /// # Errors
+    /// [`StoreError::QuotaExceeded`], [`StoreError::DiskLow`], [`StoreError::Io`].
+    pub fn check_room(&self, bytes: u64) -> Result<(), StoreError> {
+        let Usage { quota, pinned, .. } = self.usage();
+        if quota.saturating_sub(pinned) < bytes {
+            return Err(StoreError::QuotaExceeded { need: bytes, quota, pinned });
+        }
+        self.shared.check_disk(bytes)
+    }
+
     /// How many transactions were made durable since the store was opened; each is one fsync.
     pub fn commits(&self) -> u64 {
         self.shared.commits.load(Ordering::Relaxed)

@@ -48,6 +48,8 @@ pub enum ConfigError {
     Syntax { file: PathBuf, why: String },
     #[error("{}: {source}\nhint: make it a file that this user can read and write", file.display())]
     Io { file: PathBuf, source: io::Error },
+    #[error("{} is no folder\nhint: choose another with --data-dir or DUGNAD_DATA_DIR", folder.display())]
+    NoFolder { folder: PathBuf },
     #[error(
         "no data folder: neither HOME nor XDG_DATA_HOME is set\nhint: use --data-dir or DUGNAD_DATA_DIR"
     )]
@@ -156,6 +158,10 @@ fn read_text(file: &Path) -> Result<Option<String>, ConfigError> {
     let io = |source| ConfigError::Io { file: file.to_owned(), source };
     match std::fs::metadata(file) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(e) if e.kind() == ErrorKind::NotADirectory => {
+            let folder = file.parent().unwrap_or(file).to_owned();
+            return Err(ConfigError::NoFolder { folder });
+        }
         Err(e) => return Err(io(e)),
         Ok(meta) if FILE_BYTES_MAX < meta.len() => {
             return Err(io(io::Error::from(ErrorKind::FileTooLarge)));

@@ -68,7 +68,8 @@ impl Config {
             works: true,
             keeps: true,
             api: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            log: "info".to_owned(),
+            // A node that knows nobody yet is no reason to warn.
+            log: "info,libp2p_kad=error".to_owned(),
             worker: Program::worker(),
         }
     }

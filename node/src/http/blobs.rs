@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use client::api::{Blob, Done, HeldBlob};
@@ -21,7 +21,10 @@ use crate::http::routes::Desk;
 
 pub(crate) async fn add(State(desk): State<Desk>, request: Request) -> Result<Json<Blob>, Refusal> {
     let store = Arc::clone(desk.node.store());
-    check_room(&store, request.headers())?;
+    if let Err(error) = check_room(&store, request.headers()) {
+        pass_over(request);
+        return Err(error.into());
+    }
     let stored = read_body(request.into_body(), move |reader| store.put_reader(reader)).await?;
     Ok(Json(stored?.into()))
 }
@@ -29,11 +32,18 @@ pub(crate) async fn add(State(desk): State<Desk>, request: Request) -> Result<Js
 /// What cannot fit is refused before it is sent; the store itself counts what arrives.
 fn check_room(store: &Store, headers: &HeaderMap) -> Result<(), StoreError> {
     let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    let (need, usage) = (length.unwrap_or(0), store.usage());
-    if need <= usage.quota.saturating_sub(usage.pinned) {
-        return Ok(());
+    store.check_room(length.unwrap_or(0))
+}
+
+/// Reads the body of a request that is already answered: whoever does not wait to be asked for it
+/// looks at the answer only when all is sent.
+fn pass_over(request: Request) {
+    if request.headers().contains_key(EXPECT) {
+        return;
     }
-    Err(StoreError::QuotaExceeded { need, quota: usage.quota, pinned: usage.pinned })
+    let mut pieces = request.into_body().into_data_stream();
+    // Ends with the connection at the latest.
+    tokio::spawn(async move { while let Some(Ok(_)) = pieces.next().await {} });
 }
 
 pub(crate) async fn list(State(desk): State<Desk>) -> Result<Json<Vec<HeldBlob>>, Refusal> {

@@ -56,8 +56,10 @@ pub(crate) async fn read_body<T: Send + 'static>(
     let mut stream = body.into_data_stream();
     while let Some(piece) = stream.next().await {
         let failed = piece.is_err();
-        // Who reads may have had enough: its result says why.
-        if pieces.send(Some(piece.map_err(io::Error::other))).await.is_err() || failed {
+        // Who reads may have had enough: its result says why. The rest is passed over all the same,
+        // for who sends it will not look at the answer before the end.
+        let _ = pieces.send(Some(piece.map_err(io::Error::other))).await;
+        if failed {
             break;
         }
     }

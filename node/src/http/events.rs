@@ -56,7 +56,7 @@ impl Watch {
                 tokio::time::sleep(EVENTS_APART).await;
                 self.drain();
             }
-            let status = views::job(self.desk.node.job(self.job).await?);
+            let status = views::job(&self.desk.node, self.desk.node.job(self.job).await?);
             if self.last.as_ref() != Some(&status) {
                 return Some(status);
             }

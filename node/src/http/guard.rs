@@ -26,6 +26,9 @@ pub(crate) const HEALTH: &str = "/health";
 /// The only route whose requests carry bytes instead of JSON.
 pub(crate) const BLOBS: &str = "/api/v1/blobs";
 
+/// A request's line and headers.
+pub(crate) const HEADER_BYTES_MAX: usize = 16 << 10;
+
 /// What the guard compares requests with.
 #[derive(Clone, Debug)]
 pub(crate) struct Guard(Arc<Known>);
@@ -47,6 +50,7 @@ impl Guard {
 
     fn check(&self, request: &Request) -> Result<(), Refusal> {
         let headers = request.headers();
+        check_head(request)?;
         self.check_host(request)?;
         self.check_origin(headers)?;
         self.check_token(request)?;
@@ -119,6 +123,21 @@ pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Ne
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+/// The request's line and headers are within their bound; far beyond it the listener hangs up.
+fn check_head(request: &Request) -> Result<(), Refusal> {
+    let headers = request.headers().iter();
+    let headers: usize = headers.map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    let line = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+    if line + headers <= HEADER_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        format!("the request's line and headers are longer than {HEADER_BYTES_MAX} bytes"),
+        "send data in the body",
+    ))
 }
 
 /// A body is JSON, except for a blob's bytes, and its stated length is within bounds.

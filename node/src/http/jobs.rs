@@ -18,7 +18,7 @@ use crate::http::views;
 const PAGE_MAX: u64 = 1 << 14;
 
 pub(crate) async fn list(State(desk): State<Desk>) -> Json<Vec<JobStatus>> {
-    Json(desk.node.jobs().await.into_iter().map(views::job).collect())
+    Json(desk.node.jobs().await.into_iter().map(|view| views::job(&desk.node, view)).collect())
 }
 
 pub(crate) async fn submit(
@@ -35,7 +35,7 @@ pub(crate) async fn show(
     State(desk): State<Desk>,
     Path(job): Path<String>,
 ) -> Result<Json<JobStatus>, Refusal> {
-    find(&desk, &job).await.map(|view| Json(views::job(view)))
+    find(&desk, &job).await.map(|view| Json(views::job(&desk.node, view)))
 }
 
 pub(crate) async fn open(

@@ -53,7 +53,27 @@ impl From<StoreError> for Refusal {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
         };
-        Self::of(status, &error)
+        let refusal = Self::of(status, &error);
+        match error {
+            // The store does not know what its owner calls the quota.
+            StoreError::QuotaExceeded { .. } => {
+                let hint = "raise the setting `storage`, or cancel jobs and unpin blobs";
+                Self { hint: Some(hint.to_owned()), ..refusal }
+            }
+            StoreError::Missing { .. }
+            | StoreError::Pinned { .. }
+            | StoreError::Receiving { .. }
+            | StoreError::TooLarge { .. }
+            | StoreError::DiskLow { .. }
+            | StoreError::Source { .. }
+            | StoreError::WrongContent { .. }
+            | StoreError::NotAPiece { .. }
+            | StoreError::NoSubtrees { .. }
+            | StoreError::Incomplete { .. }
+            | StoreError::Corrupt { .. }
+            | StoreError::Io { .. }
+            | StoreError::Stopped { .. } => refusal,
+        }
     }
 }
 

@@ -20,13 +20,13 @@ use tracing::{debug, warn};
 use crate::Node;
 use crate::http::Token;
 use crate::http::access::write_private;
-use crate::http::guard::Guard;
+use crate::http::guard::{Guard, HEADER_BYTES_MAX};
 use crate::http::routes::{Desk, router};
 
 /// A person has a few programs open, each with a few connections.
 const CONNECTIONS_MAX: usize = 64;
-/// A request's line and headers.
-const HEADER_BYTES_MAX: usize = 16 << 10;
+/// What is read of a request's line and headers; the guard answers what is somewhat too long.
+const HEADER_BYTES_READ: usize = 4 * HEADER_BYTES_MAX;
 const HEADER_WITHIN: Duration = Duration::from_secs(10);
 /// Requests that run when the node stops have this long to end.
 const END_WITHIN: Duration = Duration::from_secs(2);
@@ -156,7 +156,7 @@ async fn serve(stream: TcpStream, router: Router, stop: CancellationToken) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_WITHIN)
-        .max_header_size(HEADER_BYTES_MAX)
+        .max_header_size(HEADER_BYTES_READ)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {

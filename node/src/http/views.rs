@@ -7,10 +7,10 @@ use client::api::{
 use engine::{JobView, StageView};
 use protocol::{Outcome, PeerId, Reason};
 
-use crate::{PeerView, ResultUnit};
+use crate::{Node, PeerView, ResultUnit};
 
-pub(crate) fn job(view: JobView) -> JobStatus {
-    let state = state(&view);
+pub(crate) fn job(node: &Node, view: JobView) -> JobStatus {
+    let state = state(node, &view);
     JobStatus {
         job: view.job,
         name: view.name,
@@ -65,7 +65,7 @@ pub(crate) fn peer(view: &PeerView) -> PeerInfo {
     }
 }
 
-fn state(view: &JobView) -> JobState {
+fn state(node: &Node, view: &JobView) -> JobState {
     let name = |stage: u16| {
         let known = view.stages.get(usize::from(stage));
         known.map_or_else(|| format!("number {stage}"), |stage| stage.name.clone())
@@ -80,10 +80,18 @@ fn state(view: &JobView) -> JobState {
             JobState::Failed { stage: name(*stage), failed: *failed }
         }
         engine::JobState::Stuck(stuck) => {
-            let unit = |stuck: &engine::Stuck| StuckUnit {
-                stage: name(stuck.stage),
-                unit: stuck.unit,
-                reasons: stuck.reasons.iter().map(|(peer, why)| reason(*peer, why)).collect(),
+            let unit = |stuck: &engine::Stuck| {
+                // A step carries only the kind of reason; the words of our own are still here.
+                let words = |peer| {
+                    let own = peer == node.me();
+                    own.then(|| node.refusal(view.job, stuck.stage)).flatten()
+                };
+                let reason = |(peer, why): &(PeerId, Reason)| reason(*peer, why, words(*peer));
+                StuckUnit {
+                    stage: name(stuck.stage),
+                    unit: stuck.unit,
+                    reasons: stuck.reasons.iter().map(reason).collect(),
+                }
             };
             JobState::Stuck { units: stuck.iter().map(unit).collect() }
         }
@@ -125,7 +133,8 @@ fn peer_units(peers: Vec<(PeerId, u64)>) -> Vec<PeerUnits> {
     peers.into_iter().map(|(peer, units)| PeerUnits { peer, units }).collect()
 }
 
-fn reason(peer: PeerId, reason: &Reason) -> PeerReason {
+/// `words` are what is known of a refusal beyond its name.
+fn reason(peer: PeerId, reason: &Reason, words: Option<String>) -> PeerReason {
     let text = match reason {
         Reason::Timeout => "the CPU limit was used up",
         Reason::HostMemory => "the machine had no memory left",
@@ -134,5 +143,9 @@ fn reason(peer: PeerId, reason: &Reason) -> PeerReason {
         Reason::WorkerCrash => "the sandbox's process died",
         Reason::Refused => "the machine cannot run the module",
     };
-    PeerReason { peer, reason: text.to_owned() }
+    let reason = match (reason, words) {
+        (Reason::Refused, Some(words)) => format!("{text}: {words}"),
+        (_, _) => text.to_owned(),
+    };
+    PeerReason { peer, reason }
 }

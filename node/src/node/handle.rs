@@ -97,6 +97,11 @@ impl Node {
         self.ask(|answer| Ask::Job(job, answer)).await.unwrap_or_default()
     }
 
+    /// Why units of a stage cannot run on this machine, if that has happened since the start.
+    pub fn refusal(&self, job: JobId, stage: u16) -> Option<String> {
+        self.shared().refusals.of(job, stage)
+    }
+
     /// Looks for a job by its id, wherever it is.
     pub async fn open(&self, job: JobId) {
         // A node that has stopped looks for nothing.

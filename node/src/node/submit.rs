@@ -26,7 +26,9 @@ pub enum SubmitError {
     Missing { what: String, id: BlobId },
     #[error("{what} ({}) has {found} bytes, not {}\nhint: state the size that `dugnad blob add` printed", blob.id, blob.size)]
     Size { what: String, blob: BlobRef, found: u64 },
-    #[error("the module of stage `{stage}`: {why}")]
+    #[error(
+        "the module of stage `{stage}`: {why}\nhint: `dugnad job check` looks at modules before anybody is asked"
+    )]
     Module { stage: String, why: String },
     #[error(
         "the module of stage `{stage}` begins with {needs} bytes of memory, and its units may have {limit}\nhint: raise the stage's memory limit"

@@ -13,6 +13,7 @@ pub(crate) fn start(shared: &Arc<Shared>, job: JobId) {
     let this = Arc::clone(shared);
     shared.spawn(async move {
         this.kept.remove_job(job);
+        this.refusals.remove_job(job);
         let mut batch = Batch::default();
         kept::erase_job(&mut batch, job);
         journal::erase_job(&mut batch, job);

@@ -170,6 +170,7 @@ impl Report {
         });
         if let Some(why) = refused {
             let (job, stage) = (self.order.job, self.order.stage);
+            self.shared.refusals.note(job, stage, why);
             warn!(%job, stage, why, "this machine cannot run some units");
         }
     }

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::shell::{Counters, Kept, Receipts};
+use crate::shell::{Counters, Kept, Receipts, Refusals};
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -24,6 +24,7 @@ pub(crate) struct Shared {
     pub(crate) pool: Pool,
     pub(crate) kept: Kept,
     pub(crate) receipts: Receipts,
+    pub(crate) refusals: Refusals,
     pub(crate) counters: Counters,
     /// What the DHT was told, by job.
     pub(crate) provided: Mutex<BTreeMap<JobId, Vec<Key>>>,

@@ -67,6 +67,9 @@ pub(crate) struct BlobArgs {
     pub(crate) size: u64,
     #[arg(long, env = "TESTNET_RUNS", default_value_t = 3)]
     pub(crate) runs: usize,
+    /// Take the machine's memory as it is, be it that its host has to give it first
+    #[arg(long, env = "TESTNET_COLD")]
+    pub(crate) cold: bool,
     #[command(flatten)]
     pub(crate) ground: Ground,
 }

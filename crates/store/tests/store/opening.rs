@@ -89,6 +89,7 @@ fn with_little_free_space_blobs_are_refused_and_records_are_not() {
         assert!(matches!(refused, StoreError::DiskLow { .. }), "{refused}");
         assert!(refused.to_string().contains("hint: free some space"), "{refused}");
     }
+    assert!(matches!(store.check_room(0), Err(StoreError::DiskLow { .. })));
     let blob = protocol::BlobRef { id: protocol::BlobId::of(b"x"), size: 9 << 20 };
     assert!(matches!(store.partial(blob), Err(StoreError::DiskLow { .. })));
     store.commit(vec![(b"k".to_vec(), Some(b"v".to_vec()))]).unwrap();

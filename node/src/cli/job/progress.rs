@@ -49,7 +49,8 @@ impl Progress {
     }
 
     fn draw(&mut self, lines: &[String]) {
-        let mut text = String::new();
+        // A line that is too long for the terminal is cut: wrapped, it would be two to draw over.
+        let mut text = "\u{1b}[?7l".to_owned();
         if 0 < self.drawn {
             text += &format!("\u{1b}[{}A", self.drawn);
         }
@@ -57,7 +58,7 @@ impl Progress {
             text += &format!("\u{1b}[2K{}\n", clean(line));
         }
         // Fewer lines than before leave no rest standing.
-        text += "\u{1b}[J";
+        text += "\u{1b}[J\u{1b}[?7h";
         self.drawn = lines.len();
         // A person who has closed stderr does not want to see it.
         let _ = io::stderr().lock().write_all(text.as_bytes());
