@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -178,5 +179,34 @@ fn a_job_without_peers_is_computed_here_and_not_called_verified() {
         let file = folder.path().join(format!("out/units/{index}/stdout"));
         assert_eq!(std::fs::read_to_string(file).unwrap(), printed);
     }
+    assert!(!folder.path().join("data/api.json").exists());
+}
+
+#[test]
+fn who_interrupts_is_told_what_becomes_of_the_job_and_may_leave() {
+    let folder = folder();
+    let mut running = Command::new(env!("CARGO_BIN_EXE_dugnad"))
+        .current_dir(folder.path())
+        .env("DUGNAD_DATA_DIR", folder.path().join("data"))
+        .args(["job", "run", "job.toml", "--network", "cli-test-left", "--mdns", "false"])
+        .args(["--listen", "/ip4/127.0.0.1/tcp/0"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(running.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let mut until = |words: &str| {
+        assert!(said.any(|line| line.contains(words)), "it never said {words:?}");
+    };
+    let process = rustix::process::Pid::from_child(&running);
+    let interrupt =
+        || rustix::process::kill_process(process, rustix::process::Signal::INT).unwrap();
+    // There are no peers, and the node looks for them for a while before it computes alone.
+    until("0 of 3 units: running");
+    interrupt();
+    until("interrupt again to leave now");
+    interrupt();
+    until("it goes on with the next node here");
+    assert_eq!(running.wait().unwrap().code(), Some(130));
     assert!(!folder.path().join("data/api.json").exists());
 }

@@ -1,4 +1,18 @@
 //! What people get who ask for what cannot work: a message that names cause and remedy, an exit code.
+//!
+//! What bad input meets further in is tested where it is met:
+//!
+//! | what | tests |
+//! |---|---|
+//! | modules that are none, or want what is not offered | `sandbox` bad_modules |
+//! | guests that loop, allocate, trap or say too much | `sandbox` deaths, bad_units, outputs |
+//! | unknown keys, missing files, empty and endless ranges | `client` jobfile, prepare |
+//! | corrupt blobs | `store` corrupt, blobs; `net` blobs |
+//! | frames that are cut, too long or noise | `net` talk, blobs; `testnet` noise |
+//! | statements with a bad signature or of another network | `protocol` hostile; shell messages_are_opened_at_the_door; `net` meeting |
+//! | ports in use, folders that cannot be used | `net` meeting; shell one_owner_has_the_folder; `store` opening |
+//! | a full disk | `store` full_disk, opening, quota; api |
+//! | unknown jobs, no peers | api; cli; `testnet` bad_input |
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
 
@@ -129,6 +143,18 @@ fn a_job_that_cannot_be_is_refused_before_anybody_sees_it() {
             assert!(output.stdout.is_empty(), "{output:?}");
         }
     }
+}
+
+#[test]
+fn a_folder_that_cannot_be_is_refused_before_anything_is_computed_for_it() {
+    let folder = folder();
+    let text = job("good.wasm", "range = { from = 0, to = 4 }");
+    std::fs::write(folder.path().join("job.toml"), text).unwrap();
+    let output = dugnad(folder.path(), &["job", "run", "job.toml", "-o", "good.wasm"]);
+    expect(&output, 2, &["good.wasm", "choose a folder"]);
+    assert!(!folder.path().join("data").exists(), "a node was started");
+    let id = BlobId::of(b"nobody has this").to_string();
+    expect(&dugnad(folder.path(), &["job", "get", &id, "-o", "good.wasm"]), 2, &["good.wasm"]);
 }
 
 #[test]

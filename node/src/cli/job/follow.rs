@@ -1,12 +1,14 @@
 //! Following a job: its states as they come, and the person's interruptions between them.
 
+use std::io;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use client::api::{JobState, JobStatus};
 use client::{Client, ClientError};
 use protocol::JobId;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::failure::{End, Outcome};
 
@@ -39,7 +41,9 @@ impl Follow {
     pub(crate) fn start(client: &Client, job: JobId) -> Outcome<Self> {
         let (sender, news) = mpsc::channel();
         let for_signals = sender.clone();
-        std::thread::spawn(move || listen(&for_signals));
+        // From here on an interruption is news, however early it comes.
+        let (runtime, signals) = signals()?;
+        std::thread::spawn(move || listen(&runtime, signals, &for_signals));
         let client = client.clone();
         std::thread::spawn(move || watch(&client, job, &sender));
         Ok(Self { news })
@@ -126,17 +130,19 @@ fn watch(client: &Client, job: JobId, sender: &Sender<News>) {
     }
 }
 
-/// Every SIGINT and SIGTERM becomes news instead of the process's end.
-fn listen(sender: &Sender<News>) {
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else {
-        return;
+/// SIGINT and SIGTERM, which do not end the process from now on.
+fn signals() -> io::Result<(Runtime, [Signal; 2])> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let signals = {
+        let _inside = runtime.enter();
+        [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?]
     };
+    Ok((runtime, signals))
+}
+
+/// Every signal becomes news.
+fn listen(runtime: &Runtime, [mut interrupt, mut terminate]: [Signal; 2], sender: &Sender<News>) {
     runtime.block_on(async {
-        let (Ok(mut interrupt), Ok(mut terminate)) =
-            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-        else {
-            return;
-        };
         loop {
             tokio::select! {
                 _ = interrupt.recv() => {}

@@ -14,6 +14,7 @@ use crate::cli::job::fetch;
 use crate::cli::job::follow::{Follow, News, Next, Settled};
 use crate::cli::job::progress::Progress;
 use crate::cli::job::run::unfinished;
+use crate::cli::save::Folder;
 use crate::cli::show;
 
 /// How long a job is looked for by default.
@@ -22,6 +23,8 @@ const FIND_WITHIN: Duration = Duration::from_secs(60);
 const KNOWN_WITHIN: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(context: &Context, args: &GetArgs) -> Outcome {
+    // A folder that cannot be written to is told before a node is started for it.
+    args.to.as_deref().map(Folder::open).transpose()?;
     let door = Door::open(context, &args.settings)?;
     let ended = get(context, args, &door.client);
     door.close();

@@ -11,12 +11,15 @@ use crate::cli::job::fetch;
 use crate::cli::job::follow::{Follow, News, Next, Settled};
 use crate::cli::job::progress::Progress;
 use crate::cli::job::submit::{hand_over, load};
+use crate::cli::save::Folder;
 use crate::cli::show;
 use crate::cli::terminal::{json, talk};
 
 pub(crate) fn run(context: &Context, args: &RunArgs) -> Outcome {
     // Mistakes in the job are told before a node is started for it.
     let prepared = load(&args.file)?;
+    // So is a folder that cannot be written to.
+    args.to.as_deref().map(Folder::open).transpose()?;
     let door = Door::open(context, &args.settings)?;
     let ended = hand_over(&door.client, &prepared).and_then(|job| {
         talk(format!("job {job}"));
