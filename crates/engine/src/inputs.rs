@@ -232,6 +232,7 @@ impl Active {
         for batch in 0..self.plan().partition(stage).batches() {
             let verdict = self.ledger.last_verdict().batch(stage, batch);
             let root = verdict.effective?;
+            let assurance = self.ledger.last_verdict().assurance(self.plan(), stage, batch);
             let units = self.plan().partition(stage).units_of(batch);
             // Also where ballots alone have accepted every unit, somebody may have packed the batch.
             let (packs, holders) = self.packs_of(stage, About::Batch(batch), root);
@@ -241,7 +242,8 @@ impl Active {
                 Standing::Open => false,
             };
             if stands || !packs.is_empty() {
-                let verified = !matches!(verdict.standing, Standing::SelfExecuted { .. });
+                let alone = matches!(verdict.standing, Standing::SelfExecuted { .. });
+                let verified = verdict.is_sealed || !alone;
                 let (first_unit, units) = (units.start, units.end - units.start);
                 results.push(BatchResult {
                     stage,
@@ -252,6 +254,7 @@ impl Active {
                     packs,
                     holders,
                     verified,
+                    assurance,
                 });
                 continue;
             }
@@ -271,6 +274,7 @@ impl Active {
                     packs,
                     holders,
                     verified: true,
+                    assurance,
                 });
             }
         }
