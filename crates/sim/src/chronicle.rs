@@ -9,6 +9,7 @@ use protocol::{
 };
 
 use crate::promise::Promise;
+use crate::rules::{fork_voids_little, unit_book};
 use crate::world::World;
 
 /// Every step that was ever sent, in the order of their first sending.
@@ -49,7 +50,12 @@ impl World {
             let steps = self.record.steps.iter().filter(|step| step.value().job == job);
             for step in steps.cloned().collect::<Vec<_>>() {
                 match ledger.insert(step) {
-                    Ok(Inserted::New | Inserted::Fork) => {}
+                    Ok(Inserted::New) => {}
+                    Ok(Inserted::Fork) => {
+                        if let Some(what) = fork_voids_little(&ledger, &self.record.steps) {
+                            self.broken(Promise::ForkVoidsLittle, format!("j{number}: {what}"));
+                        }
+                    }
                     Ok(Inserted::Known) | Err(_) => continue,
                     Ok(Inserted::TooFarAhead) => {
                         self.watch.mark("steps too far ahead");
@@ -57,11 +63,23 @@ impl World {
                     }
                 }
                 if *ledger.verdict() != seen.last {
+                    if let Some((promise, what)) = self.check_rules(&ledger) {
+                        self.broken(promise, format!("j{number}: {what}"));
+                    }
                     self.compare(number, &mut seen, &ledger);
                     seen.last = ledger.last_verdict().clone();
                 }
             }
             self.conclude(number, &seen, &ledger);
+            if !self.scenario.is_staged(number) {
+                let prevail = self.honest_prevail(number, &ledger);
+                let prevail = prevail.map(|what| (Promise::HonestPrevail, what));
+                let hold = self.decisions_hold(number, &ledger);
+                let hold = hold.map(|what| (Promise::DecisionsHold, what));
+                if let Some((promise, what)) = prevail.or(hold) {
+                    self.broken(promise, format!("j{number}: {what}"));
+                }
+            }
         }
     }
 
@@ -204,10 +222,7 @@ fn is_hidden(ledger: &Ledger, slot: &Slot, peer: PeerId) -> bool {
 /// What has decided a contest.
 fn decided_by(ledger: &Ledger, (stage, unit): (u16, u64)) -> &'static str {
     let policy = &ledger.plan().manifest().policy;
-    let gathered = ledger.last_verdict().gathered(stage);
-    let units = ledger.plan().unit_hash(stage, unit, gathered);
-    let slot = units.map(|units| Slot { stage, about: About::Unit(unit), units });
-    let Some(book) = slot.and_then(|slot| ledger.book(&slot)) else { return "contests decided" };
+    let Some((_, book)) = unit_book(ledger, stage, unit) else { return "contests decided" };
     if policy.anchors.iter().any(|anchor| book.vote_of(*anchor).is_some()) {
         return "contests decided by an anchor";
     }

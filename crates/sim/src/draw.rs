@@ -120,7 +120,7 @@ fn draw_job(chance: &mut Chance, honest: usize) -> Job {
         unit_ms: *chance.pick(&[10, 100, 500, 2000]),
         gathers: *chance.pick(&[0, 0, 0, 1, 1, 2]),
         quorum: draw_quorum(chance, honest),
-        lead: 6,
+        lead: *chance.pick(&[3, 6, 6]),
         audit_ppm: *chance.pick(&[0, 100_000, 100_000, 500_000]),
         level: if chance.percent(10) { chance.within(1..=2) as u8 } else { 0 },
         stamp_bits: if chance.percent(10) { 8 } else { 0 },

@@ -55,9 +55,13 @@ impl World {
             JobState::Stuck(_) => endless,
             JobState::SelfExecuted => self.workers(job) < usize::from(truth.spec.quorum),
             JobState::Cancelled => fate.is_cancelled,
+            // Whoever makes outcomes up may also keep their bytes, or have none.
+            JobState::Running => {
+                let first = &view.stages[0];
+                !self.is_below_bound(truth.job) && first.accepted == first.units
+            }
             JobState::Seeking
             | JobState::Fetching
-            | JobState::Running
             | JobState::Broken { .. }
             | JobState::Expired => false,
         }
@@ -88,6 +92,7 @@ impl World {
                 continue;
             }
             self.audits_happen(job);
+            self.coins_differ(job);
             let (id, submitter) = (self.truths[job].job, self.truths[job].spec.submitter);
             let engine = self.nodes[submitter].engine.as_ref();
             let results = engine.and_then(|engine| engine.results(id)).unwrap_or_default();

@@ -21,6 +21,7 @@ mod marks;
 mod node;
 mod promise;
 mod rehearse;
+mod rules;
 mod scale;
 mod scenario;
 mod show;

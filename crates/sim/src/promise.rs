@@ -1,5 +1,5 @@
 //! The promises by name, and how a broken one is told. Each is looked after by one function, in `inspect`,
-//! `finish`, `trust` and `watch`.
+//! `finish`, `trust`, `rules` and `watch`.
 
 use std::fmt;
 
@@ -16,6 +16,14 @@ pub enum Promise {
     AuditsHappen,
     ConvictionsStay,
     BoundedMemory,
+    NoCopierJoined,
+    FewContests,
+    PathsAnswer,
+    ConvictedTogether,
+    ForkVoidsLittle,
+    DecisionsHold,
+    HonestPrevail,
+    CoinsDiffer,
     NothingRedone,
     NoHonestConvicted,
     NoHonestBlamed,
@@ -53,6 +61,14 @@ impl fmt::Display for Promise {
             Self::AuditsHappen => "audits happen where the policy wants them",
             Self::ConvictionsStay => "a conviction has no effect outside its job",
             Self::BoundedMemory => "nobody makes a node keep more than its bounds",
+            Self::NoCopierJoined => "who has not executed is joined with nobody",
+            Self::FewContests => "nobody alone puts more in question than it may",
+            Self::PathsAnswer => "a ballot with a path contests nothing",
+            Self::ConvictedTogether => "who state one wrong thing are convicted together",
+            Self::ForkVoidsLittle => "a fork voids no vote before it",
+            Self::DecisionsHold => "what is decided takes effect",
+            Self::HonestPrevail => "in the end the honest prevail where they are the majority",
+            Self::CoinsDiffer => "nobody can foresee what others audit",
             Self::NothingRedone => "nothing completed is executed again",
             Self::NoHonestConvicted => "no honest peer is convicted",
             Self::NoHonestBlamed => "no honest peer's gossip is rejected",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use engine::{BatchResult, JobState, JobView};
 use protocol::limits::{HEADS_MAX, LOG_STEPS_MAX};
-use protocol::{Assurance, Heads, Item, JobId, Seal};
+use protocol::{About, Assurance, Heads, Item, JobId, Seal, Slot};
 
 use crate::promise::Promise;
 use crate::world::World;
@@ -12,12 +12,14 @@ use crate::world::World;
 /// What was seen of sureness so far.
 #[derive(Debug, Default)]
 pub(crate) struct Trust {
-    /// Sealed roots by job, stage and first unit.
-    sealed: BTreeMap<(JobId, u16, u64), protocol::Hash>,
+    /// Sealed roots by job, stage, first unit and number of units.
+    sealed: BTreeMap<(JobId, u16, u64, u64), protocol::Hash>,
     /// Sealed units by node, its life, job and stage.
     counts: BTreeMap<(usize, u64, JobId, usize), u64>,
     /// Ballots that honest nodes have cast on units that they executed for nothing else.
     pub(crate) audits: BTreeMap<JobId, u64>,
+    /// Which unit of a batch each auditor has drawn, in batches of several units.
+    drawn: BTreeMap<(JobId, u16, u32), BTreeMap<usize, u64>>,
 }
 
 /// So many expected audits cannot all fail to happen by chance.
@@ -98,7 +100,7 @@ impl World {
 
     /// **Sealed outcomes never change**, and are the same wherever anybody looks.
     fn sealed_root_stays(&mut self, index: usize, job: JobId, result: &BatchResult) {
-        let key = (job, result.stage, result.first_unit);
+        let key = (job, result.stage, result.first_unit, result.units);
         let before = *self.watch.trust.sealed.entry(key).or_insert(result.root);
         if before != result.root && self.seals_agree(job) {
             let what = format!("n{index} holds another root sealed for batch {}", result.batch);
@@ -182,6 +184,29 @@ impl World {
         }
     }
 
+    /// **Nobody can foresee what others audit**: where nothing was contested, two auditors of one batch do not
+    /// always draw the same unit.
+    pub(crate) fn coins_differ(&mut self, job: usize) {
+        let id = self.truths[job].job;
+        let submitter = self.nodes[self.truths[job].spec.submitter].engine.as_ref();
+        let view = submitter.and_then(|engine| engine.job(id));
+        if view.is_none_or(|view| view.disputed != 0) {
+            return;
+        }
+        let of_job = self.watch.trust.drawn.range((id, 0, 0)..=(id, u16::MAX, u32::MAX));
+        let (mut pairs, mut same) = (0u64, 0u64);
+        for by in of_job.map(|(_, by)| by) {
+            let mut units = by.values();
+            let Some(first) = units.next() else { continue };
+            pairs += units.len() as u64;
+            same += units.filter(|unit| *unit == first).count() as u64;
+        }
+        if 8 <= pairs && pairs == same {
+            let what = format!("j{job}: {pairs} times another auditor drew the same unit");
+            self.broken(Promise::CoinsDiffer, what);
+        }
+    }
+
     /// **Nobody makes a node keep more than its bounds**: authors of a job, and steps of an author.
     pub(crate) fn keeps_bounds(&mut self, index: usize, heads: &Heads) {
         if heads.heads.len() == HEADS_MAX {
@@ -202,7 +227,20 @@ impl World {
         });
         if vote.pack.is_some() && !is_anchor {
             *self.watch.trust.audits.entry(job).or_default() += 1;
+            self.note_draw(index, job, &vote.slot);
             self.watch.mark("audits");
+        }
+    }
+
+    fn note_draw(&mut self, index: usize, job: JobId, slot: &Slot) {
+        let About::Unit(unit) = slot.about else { return };
+        let Some(truth) = self.truth(job) else { return };
+        let partition = truth.plan.partition(slot.stage);
+        let batch = partition.batch_of(unit);
+        let units = partition.units_of(batch);
+        if 3 <= units.end - units.start {
+            let by = self.watch.trust.drawn.entry((job, slot.stage, batch)).or_default();
+            by.entry(index).or_insert(unit);
         }
     }
 }

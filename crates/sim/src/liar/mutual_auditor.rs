@@ -1,5 +1,5 @@
-//! Lies with its gang, and clears the gang: it casts agreeing ballots on lies that it has not voted for, and
-//! confirms those of the others.
+//! Lies with its gang, and clears the gang: it casts agreeing ballots on its own lies and on those of the
+//! others, and confirms theirs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,8 +21,8 @@ pub(super) struct MutualAuditor {
     gang: Gang,
     /// Any unit of each job and stage that it has run, to derive others from.
     tasks: BTreeMap<(JobId, u16), Task>,
-    /// Batches whose lie somebody of the gang has voted for; whether we have done so.
-    lied: BTreeMap<(JobId, u16, u32), bool>,
+    /// Batches whose lie somebody of the gang has voted for.
+    lied: BTreeSet<(JobId, u16, u32)>,
     /// Ballots of others of the gang that nobody of us has confirmed yet.
     to_confirm: BTreeSet<(JobId, Slot, PeerId)>,
     audited: BTreeSet<(JobId, u16, u64)>,
@@ -30,7 +30,7 @@ pub(super) struct MutualAuditor {
 
 impl MutualAuditor {
     pub(super) fn new(network: NetworkId, me: PeerId, gang: Gang) -> Self {
-        let (tasks, lied) = (BTreeMap::new(), BTreeMap::new());
+        let (tasks, lied) = (BTreeMap::new(), BTreeSet::new());
         let (to_confirm, audited) = (BTreeSet::new(), BTreeSet::new());
         Self { network, me, gang, tasks, lied, to_confirm, audited }
     }
@@ -47,7 +47,7 @@ impl MutualAuditor {
                         == vote.root
                 });
                 if is_lie {
-                    *self.lied.entry((job, stage, batch)).or_default() |= by == self.me;
+                    self.lied.insert((job, stage, batch));
                 }
             }
             About::Unit(_) if by != self.me => {
@@ -117,7 +117,7 @@ impl Part for MutualAuditor {
             items.extend(self.confirm(entry.0, entry.1, entry.2));
         }
         let open: Vec<(JobId, u16, u32)> =
-            self.lied.iter().filter(|(at, own)| at.0 == job && !**own).map(|(at, _)| *at).collect();
+            self.lied.iter().copied().filter(|at| at.0 == job).collect();
         for (job, stage, batch) in open.into_iter().take(ADDED) {
             items.extend(self.audit(job, stage, batch));
         }
