@@ -214,7 +214,7 @@ fn is_hidden(ledger: &Ledger, slot: &Slot, peer: PeerId) -> bool {
     let About::Unit(unit) = slot.about else { return false };
     let batch = ledger.plan().partition(slot.stage).batch_of(unit);
     let gathered = ledger.last_verdict().gathered(slot.stage);
-    let units = ledger.units_root(slot.stage, batch, gathered);
+    let units = ledger.plan().units_root(slot.stage, batch, gathered);
     let of_batch = units.map(|units| Slot { stage: slot.stage, about: About::Batch(batch), units });
     of_batch.and_then(|slot| ledger.book(&slot)?.vote_of(peer)).is_none()
 }

@@ -55,6 +55,7 @@ impl Part for LateEquivocator {
             }
             Effect::Broadcast { .. }
             | Effect::Record { .. }
+            | Effect::Release { .. }
             | Effect::Send { .. }
             | Effect::Announce { .. }
             | Effect::Judge { .. }
