@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::{About, BlobRef, Gathered, Hash, PeerId, Slot, Standing, UnitVerdict};
+use protocol::{About, Assurance, BlobRef, Gathered, Hash, PeerId, Slot, Standing, UnitVerdict};
 
 use crate::active::Active;
 use crate::core::Core;
@@ -164,7 +164,8 @@ impl Active {
     /// Once everything is verified, who submitted or opened the job gets its results.
     pub(crate) fn pursue_results(&mut self, core: &mut Core) {
         let wanted = self.submitted || self.opened;
-        if wanted && !self.over && self.sync.is_quiet() {
+        let looks = wanted || self.is_anchor(core.me);
+        if looks && !self.over && self.sync.is_quiet() {
             // Perhaps outcomes failed, so that nobody runs what reads them: only their bytes tell.
             for stage in self.plan().stages() {
                 let gathered = self.ledger.last_verdict().gathered(stage);
@@ -232,49 +233,75 @@ impl Active {
         for batch in 0..self.plan().partition(stage).batches() {
             let verdict = self.ledger.last_verdict().batch(stage, batch);
             let root = verdict.effective?;
+            let assurance = self.ledger.last_verdict().assurance(self.plan(), stage, batch);
             let units = self.plan().partition(stage).units_of(batch);
-            // Also where ballots alone have accepted every unit, somebody may have packed the batch.
+            // Where ballots alone have accepted every unit, somebody may have packed the batch, too; but
+            // that one may be alone with it and keep it.
             let (packs, holders) = self.packs_of(stage, About::Batch(batch), root);
             let stands = match &verdict.standing {
                 Standing::Quorum { root: standing, .. } => *standing == root,
                 Standing::SelfExecuted { .. } => true,
                 Standing::Open => false,
             };
-            if stands || !packs.is_empty() {
-                let verified = !matches!(verdict.standing, Standing::SelfExecuted { .. });
-                let (first_unit, units) = (units.start, units.end - units.start);
-                results.push(BatchResult {
-                    stage,
-                    batch,
-                    first_unit,
-                    units,
-                    root,
-                    packs,
-                    holders,
-                    verified,
-                });
+            let by_units = self.outcomes_by_unit(stage, batch, assurance);
+            if let Some(of_units) = by_units.filter(|units| {
+                let all = units.iter().all(|unit| !unit.packs.is_empty());
+                !stands && (all || packs.is_empty())
+            }) {
+                results.extend(of_units);
                 continue;
             }
-            for unit in units {
-                let digest = match verdict.units.get(&unit)? {
-                    UnitVerdict::Accepted(digest) | UnitVerdict::Decided(digest) => *digest,
-                    UnitVerdict::Contested => return None,
-                };
-                let (packs, holders) = self.packs_of(stage, About::Unit(unit), digest);
-                let root = protocol::merkle_root(&[digest]);
-                results.push(BatchResult {
-                    stage,
-                    batch,
-                    first_unit: unit,
-                    units: 1,
-                    root,
-                    packs,
-                    holders,
-                    verified: true,
-                });
+            if !stands && packs.is_empty() {
+                return None;
             }
+            let alone = matches!(verdict.standing, Standing::SelfExecuted { .. });
+            let verified = verdict.is_sealed || !alone;
+            let (first_unit, units) = (units.start, units.end - units.start);
+            results.push(BatchResult {
+                stage,
+                batch,
+                first_unit,
+                units,
+                root,
+                packs,
+                holders,
+                verified,
+                assurance,
+            });
         }
         Some(results)
+    }
+
+    /// The outcomes of a batch that ballots have accepted unit by unit.
+    fn outcomes_by_unit(
+        &self,
+        stage: u16,
+        batch: u32,
+        assurance: Assurance,
+    ) -> Option<Vec<BatchResult>> {
+        let verdict = self.ledger.last_verdict().batch(stage, batch);
+        let of_unit = |unit: u64| {
+            let digest = match verdict.units.get(&unit)? {
+                UnitVerdict::Accepted(digest) | UnitVerdict::Decided(digest) => *digest,
+                UnitVerdict::Contested => return None,
+            };
+            let (packs, holders) = self.packs_of(stage, About::Unit(unit), digest);
+            let root = protocol::merkle_root(&[digest]);
+            let (first_unit, units, verified) = (unit, 1, true);
+            let result = BatchResult {
+                stage,
+                batch,
+                first_unit,
+                units,
+                root,
+                packs,
+                holders,
+                verified,
+                assurance,
+            };
+            Some(result)
+        };
+        self.plan().partition(stage).units_of(batch).map(of_unit).collect()
     }
 
     /// The packs that voters of a root name, and those voters.

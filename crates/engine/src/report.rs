@@ -124,7 +124,7 @@ impl Active {
     fn has_self_executed(&self) -> bool {
         let verdict = self.ledger.last_verdict();
         let alone = |batch: &protocol::BatchVerdict| {
-            matches!(batch.standing, Standing::SelfExecuted { .. })
+            !batch.is_sealed && matches!(batch.standing, Standing::SelfExecuted { .. })
         };
         self.plan().stages().any(|stage| verdict.batches(stage).iter().any(alone))
     }
@@ -158,6 +158,14 @@ impl Active {
                 of.units.values().filter(|unit| **unit == UnitVerdict::Contested).count() as u64;
             let alone = of.units.len() as u64 - contested;
             view.contested += contested;
+            if of.is_sealed {
+                // Whatever has become of the votes: an anchor's word stands in their place.
+                view.accepted += size;
+                if verdict.assurance(self.plan(), stage, batch) == Assurance::Sealed {
+                    view.sealed += size;
+                }
+                continue;
+            }
             match verdict.assurance(self.plan(), stage, batch) {
                 Assurance::Provisional => {}
                 Assurance::Final => view.finals += size,

@@ -119,4 +119,6 @@ pub struct BatchResult {
     pub packs: Vec<BlobRef>,
     pub holders: Vec<PeerId>,
     pub verified: bool,
+    /// How sure it is, together with everything that it was made from.
+    pub assurance: Assurance,
 }

@@ -1,25 +1,8 @@
 //! The autopsy: after a promise was broken, what all steps together say, and where each job stands.
 
-use std::collections::BTreeMap;
-
-use protocol::{About, JobId, Ledger, Message, Signed, Standing, Step, StepId};
+use protocol::{About, Ledger, Message, Standing};
 
 use crate::world::World;
-
-/// Every step that was ever sent, kept only for replays.
-#[derive(Debug, Default)]
-pub(crate) struct Record {
-    steps: BTreeMap<(JobId, StepId), Signed<Step>>,
-}
-
-impl Record {
-    pub(crate) fn keep(&mut self, message: &Message) {
-        let Message::Steps(steps) = message else { return };
-        for step in steps {
-            self.steps.entry((step.value().job, step.id())).or_insert_with(|| step.clone());
-        }
-    }
-}
 
 impl World {
     /// What is not settled, by the union of all logs and by each node's own view.
@@ -27,7 +10,7 @@ impl World {
         let mut lines = Vec::new();
         for (number, truth) in self.truths.iter().enumerate() {
             let mut ledger = Ledger::new(truth.plan.clone());
-            for step in self.record.iter().flat_map(|record| record.steps.values()) {
+            for step in &self.record.steps {
                 if step.value().job == truth.job {
                     let _ = ledger.insert(step.clone());
                 }

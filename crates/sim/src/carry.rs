@@ -121,7 +121,7 @@ impl World {
             return;
         }
         let loss = if self.is_calm() { 0 } else { self.scenario.network.direct_loss };
-        if self.chance.percent(loss) {
+        if self.chance.percent(loss) || !self.links.is_heard(from, to) {
             self.links.tear(from, to);
             return;
         }
@@ -164,7 +164,8 @@ impl World {
 
     fn gossip(&mut self, from: usize, to: usize, message: &Rc<Message>, hops: u64) {
         let loss = if self.is_calm() { 0 } else { self.scenario.network.loss };
-        if self.nodes[to].is_up() && !self.chance.percent(loss) {
+        let lost = self.chance.percent(loss) || !self.links.is_heard(from, to);
+        if self.nodes[to].is_up() && !lost {
             self.deliver(from, to, message, true, hops);
         }
     }
@@ -188,9 +189,7 @@ impl World {
     /// What the receivers will read: the same value, or in some worlds whatever its bytes say.
     fn on_the_wire(&mut self, from: usize, message: Message) -> Option<Rc<Message>> {
         self.watch.mark("messages");
-        if let Some(record) = &mut self.record {
-            record.keep(&message);
-        }
+        self.record.keep(&message);
         if !self.scenario.wire_bytes {
             return Some(Rc::new(message));
         }

@@ -8,6 +8,8 @@ use protocol::{Execution, JobId};
 /// A unit's place: its job, stage and number.
 pub(crate) type Place = (JobId, u16, u64);
 
+const LATEST: usize = 64;
+
 /// The journal and the executions that are in no pack yet.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disk {
@@ -15,6 +17,8 @@ pub(crate) struct Disk {
     executions: BTreeMap<Place, Execution>,
     /// Written in this order and durable in this order.
     waiting: VecDeque<Write>,
+    /// Keys that became durable last: what is looked for is usually there.
+    latest: VecDeque<Vec<u8>>,
     written: u64,
     durable: u64,
 }
@@ -61,6 +65,8 @@ impl Disk {
             self.durable += 1;
             match write {
                 Write::Record(Record { key, value: Some(value) }) => {
+                    self.latest.push_front(key.clone());
+                    self.latest.truncate(LATEST);
                     self.journal.insert(key, value);
                 }
                 Write::Record(Record { key, value: None }) => {
@@ -102,7 +108,9 @@ impl Disk {
 
     /// Whether some durable value contains these bytes.
     pub(crate) fn holds(&self, bytes: &[u8]) -> bool {
-        self.journal.values().any(|value| contains(value, bytes))
+        let mut latest = self.latest.iter().filter_map(|key| self.journal.get(key));
+        latest.any(|value| contains(value, bytes))
+            || self.journal.values().any(|value| contains(value, bytes))
     }
 
     fn push(&mut self, write: Write) -> u64 {

@@ -2,23 +2,8 @@
 //! (swarm testing, Groce et al. 2012: a feature that is always on hides the bugs that need it off).
 
 use crate::chance::Chance;
-use crate::scenario::{
-    Disk, Faults, Job, LiarKind, Liars, Network, Planned, Scenario, SourceKind, What,
-};
-
-const KINDS: [LiarKind; 11] = [
-    LiarKind::WrongOutcome,
-    LiarKind::Coalition,
-    LiarKind::Copier,
-    LiarKind::JunkVoter,
-    LiarKind::Contester,
-    LiarKind::Equivocator,
-    LiarKind::Squatter,
-    LiarKind::Withholder,
-    LiarKind::Abstainer,
-    LiarKind::Garbage,
-    LiarKind::Replayer,
-];
+use crate::liars::{LiarKind, Liars};
+use crate::scenario::{Disk, Faults, Job, Network, Planned, Scenario, SourceKind, What};
 
 impl Scenario {
     /// The scenario that this seed stands for.
@@ -26,8 +11,20 @@ impl Scenario {
         let mut chance = Chance::fork(seed, "scenario", 0);
         let nodes = draw_nodes(&mut chance);
         let liars = draw_liars(&mut chance, nodes);
-        let honest = nodes - liars.iter().map(|liars| liars.count).sum::<usize>();
-        let jobs = draw_jobs(&mut chance, honest);
+        let liar_count = liars.iter().map(|liars| liars.count).sum::<usize>();
+        let honest = nodes - liar_count;
+        let mut jobs = draw_jobs(&mut chance, honest);
+        stage_a_job(&mut chance, nodes, &liars, &mut jobs);
+        let faults = draw_faults(&mut chance, nodes, honest, liar_count);
+        if 0 < faults.dying || liars.iter().any(|liars| 0 < liars.identities) {
+            // Without an anchor a majority of identities has the last word.
+            jobs.iter_mut().for_each(|job| job.submitter_leaves = false);
+        }
+        let wire_bytes = seed % 20 == 7;
+        if wire_bytes {
+            // At the door stamps would be checked, and nobody here has worked for his.
+            jobs.iter_mut().for_each(|job| job.stamp_bits = 0);
+        }
         let chaos_ms = chance.within(20_000..=120_000);
         Self {
             name: format!("seed {seed}"),
@@ -35,13 +32,13 @@ impl Scenario {
             cores: chance.within(1..=4) as usize,
             speed_spread: *chance.pick(&[0, 30, 100]),
             chaos_ms,
-            wire_bytes: seed % 20 == 7,
+            wire_bytes,
             network: draw_network(&mut chance),
             disk: Disk {
                 sync_max_us: *chance.pick(&[200, 10_000, 10_000, 200_000]),
                 commit_max_ms: 1000,
             },
-            faults: draw_faults(&mut chance, nodes),
+            faults,
             events: draw_events(&mut chance, &jobs, honest, chaos_ms),
             jobs,
             liars,
@@ -64,24 +61,39 @@ fn draw_liars(chance: &mut Chance, nodes: usize) -> Vec<Liars> {
     let mut room = nodes.saturating_sub(2) / 3;
     let mut liars: Vec<Liars> = Vec::new();
     while 0 < room && chance.percent(60) {
-        let kind = *chance.pick(&KINDS);
-        let count = match kind {
-            LiarKind::Coalition => chance.within(1..=room as u64) as usize,
-            LiarKind::WrongOutcome
-            | LiarKind::Copier
-            | LiarKind::JunkVoter
-            | LiarKind::Contester
-            | LiarKind::Equivocator
-            | LiarKind::Squatter
-            | LiarKind::Withholder
-            | LiarKind::Abstainer
-            | LiarKind::Garbage
-            | LiarKind::Replayer => 1,
-        };
-        liars.push(Liars { count, kind });
+        let mut kind = *chance.pick(&LiarKind::ALL);
+        // It costs seconds, and once is enough; only one liar can submit.
+        let has_stager = liars.iter().any(|liars| liars.kind == LiarKind::Stager);
+        if (kind == LiarKind::Flood && !chance.percent(20))
+            || (kind == LiarKind::Stager && has_stager)
+        {
+            kind = LiarKind::WrongOutcome;
+        }
+        let goes_together = kind.colludes() && kind != LiarKind::Swarm;
+        let count = if goes_together { chance.within(1..=room as u64) as usize } else { 1 };
+        let mut of = Liars::of(kind, count);
+        of.rate = *chance.pick(&[30, 60, 100]);
+        of.after = chance.below(20);
+        if 0 < of.identities {
+            of.identities = *chance.pick(&[2, 4, 5, 8]);
+        }
+        liars.push(of);
         room -= count;
     }
     liars
+}
+
+/// A liar that stages jobs gets one to stage.
+fn stage_a_job(chance: &mut Chance, nodes: usize, liars: &[Liars], jobs: &mut Vec<Job>) {
+    let mut submitter = nodes;
+    for of in liars {
+        submitter -= of.count;
+        if of.kind == LiarKind::Stager {
+            let source = *chance.pick(&[SourceKind::Range, SourceKind::Grid]);
+            let staged = draw_job(chance, 1);
+            jobs.push(Job { submitter, source, submitter_leaves: false, ..staged });
+        }
+    }
 }
 
 fn draw_jobs(chance: &mut Chance, honest: usize) -> Vec<Job> {
@@ -99,7 +111,7 @@ fn draw_job(chance: &mut Chance, honest: usize) -> Job {
         units.dedup();
         units
     };
-    Job {
+    let mut job = Job {
         submitter: if chance.percent(70) { 0 } else { chance.below(honest as u64) as usize },
         at_ms: chance.within(200..=15_000),
         source: *chance.pick(&[SourceKind::Range, SourceKind::Grid, SourceKind::Parts]),
@@ -107,13 +119,32 @@ fn draw_job(chance: &mut Chance, honest: usize) -> Job {
         batch: *chance.pick(&[1, 2, 3, 5, 8, 16]),
         unit_ms: *chance.pick(&[10, 100, 500, 2000]),
         gathers: *chance.pick(&[0, 0, 0, 1, 1, 2]),
-        quorum: if 4 <= honest && chance.percent(25) { 3 } else { 2 },
-        lead: 6,
+        quorum: draw_quorum(chance, honest),
+        lead: *chance.pick(&[3, 6, 6]),
         audit_ppm: *chance.pick(&[0, 100_000, 100_000, 500_000]),
+        level: if chance.percent(10) { chance.within(1..=2) as u8 } else { 0 },
+        stamp_bits: if chance.percent(10) { 8 } else { 0 },
+        co_anchors: draw_co_anchors(chance, honest),
         looping: some(chance, 8),
         failing: some(chance, 12),
         submitter_leaves: 5 <= honest && chance.percent(10),
+    };
+    job.co_anchors.retain(|anchor| *anchor != job.submitter);
+    job
+}
+
+fn draw_quorum(chance: &mut Chance, honest: usize) -> u8 {
+    match chance.below(100) {
+        0..=7 => 1,
+        8..=27 if 4 <= honest => 3,
+        28..=34 if 6 <= honest => 4,
+        _ => 2,
     }
+}
+
+fn draw_co_anchors(chance: &mut Chance, honest: usize) -> Vec<usize> {
+    let some = 5 <= honest && chance.percent(8);
+    some.then(|| chance.below(honest as u64) as usize).into_iter().collect()
 }
 
 fn draw_network(chance: &mut Chance) -> Network {
@@ -129,7 +160,7 @@ fn draw_network(chance: &mut Chance) -> Network {
     }
 }
 
-fn draw_faults(chance: &mut Chance, nodes: usize) -> Faults {
+fn draw_faults(chance: &mut Chance, nodes: usize, honest: usize, liars: usize) -> Faults {
     let some =
         |chance: &mut Chance, max: u64| if chance.percent(50) { chance.within(1..=max) } else { 0 };
     Faults {
@@ -142,6 +173,11 @@ fn draw_faults(chance: &mut Chance, nodes: usize) -> Faults {
         clock_steps: some(chance, 4),
         clock_step_max_ms: *chance.pick(&[1000, 600_000, 86_400_000]),
         run_loss: *chance.pick(&[0, 0, 0, 2, 10]),
+        flaps: if 2 <= nodes { some(chance, 3) / 2 } else { 0 },
+        mutes: if 2 <= nodes { some(chance, 3) / 2 } else { 0 },
+        mute_ms: *chance.pick(&[2000, 20_000]),
+        slow: some(chance, 2) / 2,
+        dying: u64::from(6 <= honest && liars * 2 + 2 < honest && chance.percent(10)),
     }
 }
 

@@ -52,6 +52,26 @@ fn chaos(scenario: &Scenario, chance: &mut Chance, plan: &mut Vec<(u64, Happenin
         let for_us = chance.wait(faults.pause_ms * 1000).min(end_us - at_us);
         plan.push((at_us, Happening::Pause { node, for_us }));
     }
+    for _ in 0..faults.flaps {
+        flap(scenario, chance, plan);
+    }
+    for _ in 0..faults.mutes {
+        let at_us = chance.below(end_us);
+        let nodes = (0..scenario.nodes).filter(|_| chance.percent(30)).collect();
+        let heard_us = (at_us + chance.wait(faults.mute_ms * 1000)).min(end_us);
+        plan.push((at_us, Happening::Mute { nodes }));
+        plan.push((heard_us, Happening::Mute { nodes: Vec::new() }));
+    }
+    for _ in 0..faults.slow {
+        plan.push((chance.below(end_us), Happening::Slow { node: node(chance) }));
+    }
+    let last_submitter = scenario.jobs.iter().map(|job| job.submitter).max().unwrap_or(0);
+    let honest = scenario.nodes - scenario.liar_count();
+    for node in (0..honest).rev().take(faults.dying as usize).filter(|n| last_submitter < *n) {
+        let at_us = chance.below(end_us);
+        plan.push((at_us / 2, Happening::Slow { node }));
+        plan.push((at_us, Happening::Leave { node }));
+    }
     for _ in 0..clock_steps {
         let far = chance.below(faults.clock_step_max_ms + 1) as i64;
         let by_ms = if chance.percent(50) { far } else { -far };
@@ -59,7 +79,33 @@ fn chaos(scenario: &Scenario, chance: &mut Chance, plan: &mut Vec<(u64, Happenin
     }
 }
 
+/// A partition that comes and goes within seconds.
+fn flap(scenario: &Scenario, chance: &mut Chance, plan: &mut Vec<(u64, Happening)>) {
+    let side: Vec<usize> = (0..scenario.nodes).filter(|_| chance.percent(50)).collect();
+    let end_us = scenario.chaos_ms * 1000;
+    let mut at_us = chance.below(end_us);
+    for _ in 0..chance.within(3..=8) {
+        plan.push((at_us.min(end_us), Happening::Partition { side: side.clone() }));
+        at_us += chance.within(100_000..=2_000_000);
+        plan.push((at_us.min(end_us), Happening::Heal));
+        at_us += chance.within(100_000..=3_000_000);
+    }
+}
+
 impl World {
+    /// Some nodes are not heard any more; none let everybody be heard.
+    pub(crate) fn mute(&mut self, nodes: &[usize]) {
+        self.note(0, "**", &format!("nobody hears {nodes:?}"));
+        self.links.mute(nodes);
+        self.watch.mark("one-way partitions");
+    }
+
+    pub(crate) fn slow(&mut self, index: usize) {
+        self.note(index, "**", "becomes slow");
+        self.nodes[index].drag = 10.0;
+        self.watch.mark("nodes that became slow");
+    }
+
     pub(crate) fn start(&mut self, index: usize) {
         let node = &mut self.nodes[index];
         if node.is_up() || node.is_gone {
@@ -199,7 +245,9 @@ impl World {
         self.deadline_us = self.now_us + self.patience_us();
         for node in &mut self.nodes {
             node.paused_until_us = self.now_us;
+            node.drag = 1.0;
         }
+        self.links.mute(&[]);
         self.divide(&[]);
         for index in 0..self.nodes.len() {
             self.start(index);

@@ -6,31 +6,41 @@
 mod autopsy;
 mod carry;
 mod chance;
+mod chronicle;
 mod contact;
+mod crew;
 mod disk;
 mod draw;
 mod faults;
+mod finish;
+mod inspect;
 mod liar;
+mod liars;
 mod links;
+mod marks;
 mod node;
 mod promise;
 mod rehearse;
+mod rules;
 mod scale;
 mod scenario;
 mod show;
+mod trust;
 mod truth;
 mod watch;
 mod work;
 mod world;
 
 pub use chance::Chance;
-pub use liar::Mask;
+pub use liar::{Gang, Mask};
+pub use liars::{LiarKind, Liars};
+pub use marks::{SEEDS_ENOUGH, WANTED};
 pub use node::Node;
 pub use promise::{Promise, Violation};
 pub use rehearse::{Rehearsal, rehearse};
 pub use scale::{Measured, herd, late_joiner, one_job, third_leaves};
 pub use scenario::{
-    Disk, Faults, Job, LiarKind, Liars, Network, Planned, Scenario, ScenarioError, SourceKind, What,
+    Disk, Faults, Job, Network, Planned, Scenario, ScenarioError, SourceKind, What,
 };
 pub use truth::Truth;
 pub use world::World;

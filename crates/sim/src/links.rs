@@ -13,6 +13,8 @@ pub(crate) struct Links {
     pairs: Vec<Pair>,
     /// The side of the current partition that each node is on.
     sides: Vec<bool>,
+    /// Nodes that nobody hears.
+    muted: Vec<bool>,
 }
 
 /// One direction of one pair.
@@ -38,7 +40,7 @@ impl Links {
             ..Pair::default()
         };
         let pairs = (0..nodes * nodes).map(|_| pair(&mut chance)).collect();
-        let mut links = Self { nodes, pairs, sides: vec![false; nodes] };
+        let mut links = Self { nodes, pairs, sides: vec![false; nodes], muted: vec![false; nodes] };
         if FULL_MESH_MAX < nodes {
             for node in 0..nodes {
                 links.want(node, (node + 1) % nodes);
@@ -108,6 +110,16 @@ impl Links {
     /// Puts `nodes` on one side and everybody else on the other; no nodes heal the partition.
     pub(crate) fn divide(&mut self, nodes: &[usize]) {
         (0..self.nodes).for_each(|node| self.sides[node] = nodes.contains(&node));
+    }
+
+    /// From now on these nodes hear the others and are not heard.
+    pub(crate) fn mute(&mut self, nodes: &[usize]) {
+        (0..self.nodes).for_each(|node| self.muted[node] = nodes.contains(&node));
+    }
+
+    /// Whether what `from` says gets through to `to`.
+    pub(crate) fn is_heard(&self, from: usize, to: usize) -> bool {
+        !self.muted[from] || self.muted[to]
     }
 
     fn pair(&self, a: usize, b: usize) -> &Pair {

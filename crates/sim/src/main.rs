@@ -1,14 +1,18 @@
 //! The command: rehearses many seeds, or shows one of them at work.
 
-use std::fs::File;
+mod log;
+
 use std::io::{self, Write};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 use clap::{Args, Parser, Subcommand};
-use sim::{Measured, Rehearsal, Scenario, World, rehearse};
+use sim::{Measured, Rehearsal, SEEDS_ENOUGH, Scenario, World, rehearse};
+
+use log::{Log, Sum, line};
 
 /// Rehearse networks of engines under faults and liars.
 #[derive(Debug, Parser)]
@@ -28,7 +32,8 @@ struct Many {
     /// A scenario file, in place of one drawn from each seed.
     #[arg(long, env = "SIM_SCENARIO")]
     scenario: Option<PathBuf>,
-    /// Where every seed's outcome is written, one line each.
+    /// Where every seed's outcome is written, one line each. Seeds that are there already are not rehearsed
+    /// again, and count in the sum.
     #[arg(long, env = "SIM_LOG")]
     log: Option<PathBuf>,
     /// Rehearse every seed twice and compare.
@@ -136,16 +141,19 @@ fn scale(peers: usize, units: u64, seed: u64) -> io::Result<bool> {
 fn rehearse_many(many: &Many) -> io::Result<bool> {
     std::panic::set_hook(Box::new(|_| {}));
     let scenario = read(many.scenario.as_ref())?;
-    let mut log = many.log.as_ref().map(File::create).transpose()?;
     let mut sum = Sum::default();
+    let of = scenario.as_ref().map_or("drawn worlds", |scenario| &scenario.name);
+    let mut log = many.log.as_ref().map(|path| Log::open(path, of, &mut sum)).transpose()?;
+    let todo: Vec<u64> =
+        many.seeds.clone().filter(|seed| log.as_ref().is_none_or(|log| !log.has(*seed))).collect();
+    let next = AtomicUsize::new(0);
     let (sender, done) = mpsc::sync_channel(16);
     std::thread::scope(|scope| -> io::Result<()> {
-        for thread in 0..many.threads.max(1) {
-            let (sender, scenario, seeds) = (sender.clone(), scenario.clone(), many.seeds.clone());
+        for _ in 0..many.threads.max(1) {
+            let (sender, scenario, todo, next) = (sender.clone(), scenario.as_ref(), &todo, &next);
             scope.spawn(move || {
-                for seed in seeds.skip(thread as usize).step_by(many.threads.max(1) as usize) {
-                    let rehearsal = rehearse(seed, scenario.as_ref(), many.twice);
-                    if sender.send(rehearsal).is_err() {
+                while let Some(seed) = todo.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if sender.send(rehearse(*seed, scenario, many.twice)).is_err() {
                         return;
                     }
                 }
@@ -154,7 +162,7 @@ fn rehearse_many(many: &Many) -> io::Result<bool> {
         drop(sender);
         for rehearsal in done {
             if let Some(log) = &mut log {
-                writeln!(log, "{}", line(&rehearsal))?;
+                log.write(&rehearsal)?;
             }
             let broken = rehearsal.violation.is_some();
             if broken {
@@ -167,8 +175,14 @@ fn rehearse_many(many: &Many) -> io::Result<bool> {
         }
         Ok(())
     })?;
-    sum.print()?;
-    Ok(sum.violations == 0)
+    let mut out = io::stdout().lock();
+    sum.print(&mut out)?;
+    let unseen = sum.unseen();
+    let is_covered = scenario.is_some() || sum.seeds < SEEDS_ENOUGH || unseen.is_empty();
+    if !is_covered {
+        writeln!(out, "never seen in {} worlds: {}", sum.seeds, unseen.join(", "))?;
+    }
+    Ok(sum.violations == 0 && is_covered)
 }
 
 fn tell_failure(rehearsal: &Rehearsal, scenario: Option<&PathBuf>) -> io::Result<()> {
@@ -181,58 +195,4 @@ fn tell_failure(rehearsal: &Rehearsal, scenario: Option<&PathBuf>) -> io::Result
         writeln!(out, "{}", rehearsal.scenario.to_toml())?;
     }
     writeln!(out, "  again: cargo run --release -p sim -- replay {seed}{file} --trace")
-}
-
-fn line(rehearsal: &Rehearsal) -> String {
-    let Rehearsal { seed, trace, events, virtual_ms, calm_ms, units, executions, .. } = rehearsal;
-    let end = match &rehearsal.violation {
-        None => "kept".to_owned(),
-        Some(violation) => violation.to_string(),
-    };
-    format!(
-        "seed {seed} trace {trace} events {events} virtual-ms {virtual_ms} calm-ms {calm_ms} \
-         units {units} executions {executions} {end}"
-    )
-}
-
-/// What many seeds came to.
-#[derive(Debug, Default)]
-struct Sum {
-    seeds: u64,
-    violations: u64,
-    events: u64,
-    virtual_ms: u64,
-    units: u64,
-    executions: u64,
-    marks: std::collections::BTreeMap<&'static str, u64>,
-}
-
-impl Sum {
-    fn add(&mut self, rehearsal: &Rehearsal) {
-        self.seeds += 1;
-        self.violations += u64::from(rehearsal.violation.is_some());
-        self.events += rehearsal.events;
-        self.virtual_ms += rehearsal.virtual_ms;
-        self.units += rehearsal.units;
-        self.executions += rehearsal.executions;
-        for (mark, count) in &rehearsal.marks {
-            *self.marks.entry(mark).or_default() += count;
-        }
-    }
-
-    fn print(&self) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        let marks: Vec<String> =
-            self.marks.iter().map(|(mark, count)| format!("{count} {mark}")).collect();
-        writeln!(out, "seen: {}", marks.join(", "))?;
-        writeln!(
-            out,
-            "{} seeds, {} violations, {:.2} executions per unit, {} virtual s, {} events",
-            self.seeds,
-            self.violations,
-            self.executions as f64 / self.units.max(1) as f64,
-            self.virtual_ms / 1000,
-            self.events,
-        )
-    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use engine::{Config, Engine, Receipt, RunId, Time};
 use protocol::{
-    BlobId, Execution, Gathered, JobId, Keypair, Loss, NetworkId, PeerId, Plan, Report,
+    BlobId, Execution, Gathered, JobId, Keypair, Loss, NetworkId, PeerId, Plan, Report, Stamp,
 };
 
 use crate::chance::Chance;
@@ -33,7 +33,10 @@ pub struct Node {
     pub(crate) store: BTreeSet<BlobId>,
     /// How much longer than the average it takes for everything.
     pub(crate) slowness: f64,
+    /// How much longer still, while a fault makes it slow.
+    pub(crate) drag: f64,
     pub(crate) works: bool,
+    pub(crate) stamp: Option<Stamp>,
     pub(crate) joined: BTreeSet<JobId>,
     pub(crate) runs: BTreeMap<RunId, Running>,
     /// Gossip that waits for its judgement, and who sent it.
@@ -82,7 +85,9 @@ impl Node {
             disk: Disk::default(),
             store: BTreeSet::new(),
             slowness: chance.factor(spread),
+            drag: 1.0,
             works: true,
+            stamp: None,
             joined: BTreeSet::new(),
             runs: BTreeMap::new(),
             receipts: BTreeMap::new(),
@@ -100,6 +105,11 @@ impl Node {
         self.mask.is_none()
     }
 
+    /// Whether it gives others what it holds.
+    pub(crate) fn serves(&self) -> bool {
+        self.mask.as_ref().is_none_or(Mask::serves)
+    }
+
     pub(crate) fn is_up(&self) -> bool {
         self.engine.is_some()
     }
@@ -113,7 +123,7 @@ impl Node {
             cores,
             memory_bytes: 8 << 30,
             works: self.works,
-            stamp: None,
+            stamp: self.stamp,
             job_stamp_base: None,
             keeps: true,
             seed: self.seed,

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::liars::{LiarKind, Liars};
+
 /// One story: who is there, what they compute, what goes wrong, and who lies.
 ///
 /// Every number is an integer; times are in milliseconds of the world's clock from its start.
@@ -73,6 +75,15 @@ pub struct Faults {
     pub clock_step_max_ms: u64,
     /// Share of runs of a unit that give no outcome, for reasons of the machine, in percent.
     pub run_loss: u64,
+    /// Partitions that come and go several times within seconds, in all.
+    pub flaps: u64,
+    /// One-way partitions in all: some nodes hear the others and are not heard.
+    pub mutes: u64,
+    pub mute_ms: u64,
+    /// Nodes that become ten times as slow, in all.
+    pub slow: u64,
+    /// Nodes, after the submitters and before the liars, that become slow and then die for good.
+    pub dying: u64,
 }
 
 /// A job: units that sleep and then say something that follows from their identity.
@@ -91,6 +102,12 @@ pub struct Job {
     pub quorum: u8,
     pub lead: u8,
     pub audit_ppm: u32,
+    /// The eligibility level at which peers start.
+    pub level: u8,
+    /// Bits of the stamp that identities need; every node has one, puppets have none.
+    pub stamp_bits: u8,
+    /// Anchors beside the submitter.
+    pub co_anchors: Vec<usize>,
     /// Units of the first stage that never end anywhere.
     pub looping: Vec<u64>,
     /// Units of the first stage that end with exit code 1 everywhere.
@@ -106,42 +123,6 @@ pub enum SourceKind {
     Range,
     Grid,
     Parts,
-}
-
-/// Liars of one kind; they take the highest node numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Liars {
-    pub count: usize,
-    pub kind: LiarKind,
-}
-
-/// What a liar does; each has a page of its own under `liar`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LiarKind {
-    /// States made-up outcomes, each liar its own.
-    WrongOutcome,
-    /// All of this kind state the same made-up outcomes with the same traces.
-    Coalition,
-    /// States right outcomes that it has not computed, and repeats others' proofs.
-    Copier,
-    /// Votes for nonsense, on batches and on single units.
-    JunkVoter,
-    /// States made-up outcomes and stands by them with ballots.
-    Contester,
-    /// Signs two different steps with one number.
-    Equivocator,
-    /// Claims and never runs.
-    Squatter,
-    /// Never posts certificates or leaves.
-    Withholder,
-    /// Says of half the units that they gave no outcome.
-    Abstainer,
-    /// Says things that no honest peer says: slots that do not exist, absurd heads and claims.
-    Garbage,
-    /// Repeats old messages of others.
-    Replayer,
 }
 
 /// Something that happens at a given time.
@@ -206,20 +187,34 @@ impl Scenario {
 
     /// What node `index` is, if it lies.
     pub fn liar(&self, index: usize) -> Option<LiarKind> {
+        self.liars_of(index).map(|liars| liars.kind)
+    }
+
+    /// The liars that node `index` is one of.
+    pub(crate) fn liars_of(&self, index: usize) -> Option<&Liars> {
         let mut from_the_end = self.nodes - 1 - index;
         for liars in &self.liars {
             if from_the_end < liars.count {
-                return Some(liars.kind);
+                return Some(liars);
             }
             from_the_end -= liars.count;
         }
         None
     }
 
-    /// How many nodes lie together.
+    /// How many identities lie together.
     pub fn colluders(&self) -> usize {
-        let together = self.liars.iter().filter(|liars| liars.kind == LiarKind::Coalition);
-        together.map(|liars| liars.count).sum()
+        self.liars.iter().map(Liars::colluders).sum()
+    }
+
+    /// How many identities there may be that state one and the same wrong thing.
+    pub(crate) fn voices(&self) -> usize {
+        self.colluders().max(usize::from(!self.liars.is_empty()))
+    }
+
+    /// Whether a job is staged by a liar: nothing is promised of it.
+    pub(crate) fn is_staged(&self, job: usize) -> bool {
+        self.liar(self.jobs[job].submitter).is_some()
     }
 
     fn check(&self) -> Result<(), ScenarioError> {
@@ -236,6 +231,17 @@ impl Scenario {
             .any(|job| self.nodes <= job.submitter || job.units == 0 || job.batch == 0)
         {
             return refuse("a job has a submitter among the nodes, units, and a batch size");
+        }
+        let is_stager = |job: &Job| match self.liar(job.submitter) {
+            None | Some(LiarKind::Stager) => true,
+            Some(_) => false,
+        };
+        if !self.jobs.iter().all(is_stager) || self.liar(0).is_some() {
+            return refuse("submitters are honest, or stagers; node 0 is honest");
+        }
+        let anchors = || self.jobs.iter().flat_map(|job| &job.co_anchors);
+        if anchors().any(|anchor| self.nodes <= *anchor || self.liar(*anchor).is_some()) {
+            return refuse("anchors are honest nodes");
         }
         if self.events.iter().any(|e| e.nodes.iter().any(|node| self.nodes <= *node)) {
             return refuse("an event names a node that does not exist");
@@ -287,6 +293,11 @@ impl Default for Faults {
             clock_steps: 0,
             clock_step_max_ms: 600_000,
             run_loss: 0,
+            flaps: 0,
+            mutes: 0,
+            mute_ms: 10_000,
+            slow: 0,
+            dying: 0,
         }
     }
 }
@@ -304,6 +315,9 @@ impl Default for Job {
             quorum: 2,
             lead: 6,
             audit_ppm: 100_000,
+            level: 0,
+            stamp_bits: 0,
+            co_anchors: Vec::new(),
             looping: Vec::new(),
             failing: Vec::new(),
             submitter_leaves: false,
@@ -318,7 +332,7 @@ mod tests {
     #[test]
     fn a_scenario_survives_its_text_and_unknown_keys_are_refused() {
         let scenario = Scenario {
-            liars: vec![Liars { count: 2, kind: LiarKind::Coalition }],
+            liars: vec![Liars::of(LiarKind::Coalition, 2)],
             events: vec![Planned { at_ms: 5, what: What::Leave, nodes: vec![0], job: 0 }],
             ..Scenario::default()
         };
@@ -331,10 +345,7 @@ mod tests {
     fn liars_take_the_highest_numbers() {
         let scenario = Scenario {
             nodes: 5,
-            liars: vec![
-                Liars { count: 2, kind: LiarKind::Coalition },
-                Liars { count: 1, kind: LiarKind::Copier },
-            ],
+            liars: vec![Liars::of(LiarKind::Coalition, 2), Liars::of(LiarKind::Copier, 1)],
             ..Scenario::default()
         };
         let kinds: Vec<_> = (0..5).map(|n| scenario.liar(n)).collect();

@@ -26,9 +26,15 @@ pub struct Truth {
 
 impl Truth {
     /// The job that `submitter` publishes at `created_ms` of its wall clock.
-    pub fn new(spec: &Job, submitter: PeerId, created_ms: u64, nonce: Hash) -> Self {
+    pub fn new(
+        spec: &Job,
+        submitter: PeerId,
+        co_anchors: &[PeerId],
+        created_ms: u64,
+        nonce: Hash,
+    ) -> Self {
         let mut blobs = BTreeMap::new();
-        let manifest = manifest(spec, submitter, created_ms, nonce, &mut blobs);
+        let manifest = manifest(spec, submitter, co_anchors, (created_ms, nonce), &mut blobs);
         manifest.check().expect("a scenario's numbers fit a manifest");
         let mut plan = Plan::new(manifest.clone());
         for tree in plan.missing_parts() {
@@ -99,8 +105,8 @@ pub(crate) fn execution(code: u32, stdout: Hash, trace: Hash) -> (Execution, Vec
 fn manifest(
     spec: &Job,
     submitter: PeerId,
-    created_ms: u64,
-    nonce: Hash,
+    co_anchors: &[PeerId],
+    (created_ms, nonce): (u64, Hash),
     blobs: &mut BTreeMap<BlobId, Vec<u8>>,
 ) -> Manifest {
     let mut put = |bytes: Vec<u8>| {
@@ -144,6 +150,9 @@ fn manifest(
         quorum: spec.quorum,
         lead: spec.lead,
         audit_ppm: spec.audit_ppm,
+        level: spec.level,
+        stamp_bits: spec.stamp_bits,
+        anchors: std::iter::once(submitter).chain(co_anchors.iter().copied()).collect(),
         ..Policy::standard(submitter)
     };
     Manifest {

@@ -1,6 +1,6 @@
 //! The watch: remembers what honest nodes said and did, and compares it with what they do next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use engine::{Effect, JobView};
 use protocol::{
@@ -8,6 +8,7 @@ use protocol::{
 };
 
 use crate::promise::{Promise, Violation};
+use crate::trust::Trust;
 use crate::world::World;
 
 /// What was seen so far.
@@ -27,6 +28,9 @@ pub(crate) struct Watch {
     /// Whether heads said now are all that the state follows from.
     pub(crate) heads_are_whole: bool,
     last_writes_lost: BTreeMap<usize, usize>,
+    pub(crate) trust: Trust,
+    /// Whom submitters have asked to keep a job.
+    asked: BTreeMap<(usize, JobId), BTreeSet<PeerId>>,
 }
 
 impl Watch {
@@ -57,13 +61,19 @@ impl World {
         if let Effect::Send { message, .. } | Effect::Broadcast { message, .. } = effect {
             self.watch_message(index, message);
         }
+        if let Effect::Send { to, message: Message::Keep(job) } = effect {
+            let asked = self.watch.asked.entry((index, *job)).or_default();
+            if asked.insert(*to) && 3 < asked.len() {
+                self.watch.mark("keepers replaced");
+            }
+        }
         if let Effect::Run { job, plan, stage, units, gathered, .. } = effect {
             self.mark_run(units);
             self.within_cores(index);
             if let Some(right) = self.truth(*job).and_then(|truth| truth.gathered(*stage))
                 && gathered.is_some_and(|gathered| gathered != right)
             {
-                self.wrong_root(index, &format!("stage {stage} of its input"));
+                self.wrong_root(index, *job, &format!("stage {stage} of its input"));
             }
             let batch = units.first().map(|unit| plan.partition(*stage).batch_of(*unit));
             if let Some(batch) = batch
@@ -82,17 +92,6 @@ impl World {
 
     pub(crate) fn truth(&self, job: JobId) -> Option<&crate::truth::Truth> {
         self.names.jobs.get(&job).map(|number| &self.truths[*number])
-    }
-
-    /// A wrong outcome was accepted: a broken promise below the bound, to be counted above it.
-    pub(crate) fn wrong_root(&mut self, index: usize, what: &str) {
-        let quorum =
-            self.scenario.jobs.iter().map(|job| usize::from(job.quorum)).min().unwrap_or(2);
-        if self.scenario.colluders() < quorum {
-            self.broken(Promise::NoWrongResult, format!("n{index} accepted a wrong {what}"));
-        } else {
-            self.watch.mark("wrong acceptances above the bound");
-        }
     }
 
     fn mark_run(&mut self, units: &[u64]) {
@@ -119,7 +118,10 @@ impl World {
                     self.watch_step(index, step);
                 }
             }
-            Message::Heads(heads) => self.watch_heads(index, heads),
+            Message::Heads(heads) => {
+                self.keeps_bounds(index, heads);
+                self.watch_heads(index, heads);
+            }
             Message::Hello(_)
             | Message::Announce(_)
             | Message::Jobs(_)
@@ -146,6 +148,10 @@ impl World {
             self.broken(Promise::RecordedFirst, what);
         }
         self.watch.steps.insert(key, step.id());
+        let level = self.truth(value.job).map_or(0, |truth| truth.spec.level);
+        if value.seq == 0 && value.level < level {
+            self.watch.mark("levels relaxed");
+        }
         for item in &value.items {
             self.watch_item(index, value.job, item);
         }
@@ -156,6 +162,9 @@ impl World {
             Item::Vote(vote) => {
                 let said = (vote.root, vote.seal);
                 let known = self.watch.votes.insert((index, job, vote.slot), said);
+                if matches!(vote.slot.about, About::Unit(_)) {
+                    self.note_audit(index, job, item);
+                }
                 self.watch.mark(match vote.slot.about {
                     About::Batch(_) => "votes",
                     About::Unit(_) => "ballots",
@@ -168,7 +177,10 @@ impl World {
             Item::Certificate(_) => self.watch.mark("certificates"),
             Item::Leaves(_) => self.watch.mark("leaves"),
             Item::Abstention(_) => self.watch.mark("abstentions"),
-            Item::Seal(_) => self.watch.mark("seals"),
+            Item::Seal(seal) => {
+                self.watch.mark("seals");
+                self.watch_seal(index, job, seal);
+            }
             Item::Keepers(_) => self.watch.mark("keepers named"),
             Item::Cancel => self.watch.mark("cancellations"),
         }

@@ -97,7 +97,7 @@ impl World {
         reachable
             && (blobs.is_empty() || {
                 let blob = *self.chance.pick(blobs);
-                self.nodes[other].store.contains(&blob.id)
+                self.nodes[other].serves() && self.nodes[other].store.contains(&blob.id)
             })
     }
 
@@ -158,7 +158,8 @@ impl World {
 
     fn bring(&mut self, index: usize, blob: BlobId, sources: &[usize]) -> Result<(), FetchLoss> {
         let held = |node: usize| self.nodes[node].store.contains(&blob);
-        if !held(index) && !sources.iter().any(|source| held(*source)) {
+        let given = |node: usize| held(node) && self.nodes[node].serves();
+        if !held(index) && !sources.iter().any(|source| given(*source)) {
             return Err(FetchLoss::Missing(blob));
         }
         self.nodes[index].store.insert(blob);
@@ -225,7 +226,7 @@ impl World {
         let node = &self.nodes[index];
         let Some(running) = node.runs.get(&run) else { return };
         let Some(unit) = running.todo.front().copied() else { return };
-        let (life, slowness) = (node.life, node.slowness);
+        let (life, slowness) = (node.life, node.slowness * node.drag);
         let number = self.names.jobs.get(&running.job).copied();
         let spec = number.map(|number| &self.scenario.jobs[number]);
         let unit_us = spec.map_or(0, |spec| spec.unit_ms * 1000);

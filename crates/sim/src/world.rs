@@ -6,10 +6,10 @@ use std::rc::Rc;
 use engine::{Effect, Event, FetchId, PackId, ProbeId, Receipt, RecordId, RunId, Want};
 use protocol::{BlobId, BlobRef, Hash, JobId, Message, NetworkId, PeerId, hash};
 
-use crate::autopsy::Record;
 use crate::chance::Chance;
+use crate::chronicle::Record;
+use crate::crew::crew;
 use crate::faults;
-use crate::liar::Mask;
 use crate::links::Links;
 use crate::node::{Node, UNIX_START_MS};
 use crate::promise::{Promise, Violation};
@@ -39,6 +39,13 @@ pub(crate) enum Happening {
         side: Vec<usize>,
     },
     Heal,
+    /// From now on nobody hears these nodes, except they each other.
+    Mute {
+        nodes: Vec<usize>,
+    },
+    Slow {
+        node: usize,
+    },
     Planned {
         event: usize,
     },
@@ -144,8 +151,7 @@ pub struct World {
     queue: BTreeMap<(u64, u64), Happening>,
     scheduled: u64,
     pub(crate) events: u64,
-    /// Kept for an autopsy.
-    pub(crate) record: Option<Record>,
+    pub(crate) record: Record,
     hasher: blake3::Hasher,
     trace: Option<Listener>,
 }
@@ -169,7 +175,7 @@ impl std::fmt::Debug for World {
 impl World {
     pub fn new(scenario: Scenario, seed: u64) -> Self {
         let network = NetworkId::named("rehearsal");
-        let nodes = nodes(&scenario, seed, network);
+        let nodes = crew(&scenario, seed, network);
         let mut names = Names::default();
         names.peers.extend(nodes.iter().map(|node| (node.peer, node.index)));
         let truths: Vec<Truth> = scenario
@@ -181,7 +187,9 @@ impl World {
                 let created = UNIX_START_MS + spec.at_ms;
                 let created = created.saturating_add_signed(submitter.skew_ms);
                 let nonce = hash("nonce", &[&seed.to_le_bytes(), &number.to_le_bytes()]);
-                Truth::new(spec, submitter.peer, created, nonce)
+                let co_anchors: Vec<PeerId> =
+                    spec.co_anchors.iter().map(|index| nodes[*index].peer).collect();
+                Truth::new(spec, submitter.peer, &co_anchors, created, nonce)
             })
             .collect();
         names.jobs.extend(truths.iter().enumerate().map(|(number, truth)| (truth.job, number)));
@@ -206,7 +214,7 @@ impl World {
             scheduled: 0,
             events: 0,
             hasher: blake3::Hasher::new(),
-            record: None,
+            record: Record::default(),
             trace: None,
             scenario,
         };
@@ -220,7 +228,6 @@ impl World {
     /// Tells every event and effect to `line` from now on.
     pub fn tell_trace(&mut self, line: impl FnMut(&str) + 'static) {
         self.trace = Some(Box::new(line));
-        self.record = Some(Record::default());
     }
 
     /// Lets time pass until every job has finished, a promise is broken or the deadline is over.
@@ -341,6 +348,8 @@ impl World {
             Happening::StepClock { node, by_ms } => self.nodes[node].skew_ms += by_ms,
             Happening::Partition { side } => self.divide(&side),
             Happening::Heal => self.divide(&[]),
+            Happening::Mute { nodes } => self.mute(&nodes),
+            Happening::Slow { node } => self.slow(node),
             Happening::Planned { event } => self.planned(event),
             Happening::Submit { job } => self.submit(job),
             Happening::Leave { node } => self.leave(node),
@@ -440,6 +449,8 @@ impl World {
             | Happening::StepClock { .. }
             | Happening::Partition { .. }
             | Happening::Heal
+            | Happening::Mute { .. }
+            | Happening::Slow { .. }
             | Happening::Leave { .. }
             | Happening::Calm
             | Happening::Inspect => return None,
@@ -457,17 +468,4 @@ impl World {
         let empty = protocol::Tree::default().to_bytes();
         self.blobs.insert(BlobId::of(&empty), empty);
     }
-}
-
-fn nodes(scenario: &Scenario, seed: u64, network: NetworkId) -> Vec<Node> {
-    let flavour = hash("coalition", &[&seed.to_le_bytes()]);
-    let node = |index| {
-        let mut node = Node::new(index, seed, scenario.speed_spread);
-        node.mask = scenario.liar(index).map(|kind| {
-            let own = seed.wrapping_mul(1000).wrapping_add(index as u64);
-            Mask::new(kind, node.keypair.clone(), network, flavour, own)
-        });
-        node
-    };
-    (0..scenario.nodes).map(node).collect()
 }

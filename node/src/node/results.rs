@@ -114,7 +114,8 @@ impl Node {
         view: Arc<JobView>,
         batch: BatchResult,
     ) -> Result<Vec<ResultUnit>, ResultsError> {
-        let BatchResult { stage, batch, first_unit, units, root, packs, holders, verified } = batch;
+        let BatchResult { stage, batch, first_unit, units, root, packs, holders, verified, .. } =
+            batch;
         let shared = Arc::clone(self.shared());
         let courier = Courier { shared: Arc::clone(&shared), job, from: Vec::new() };
         let want = PackWant { stage, batch, units, root, packs, holders };

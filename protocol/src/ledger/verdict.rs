@@ -124,6 +124,7 @@ impl BatchVerdict {
 
     /// Whether independent peers stand behind every outcome.
     pub fn is_verified(&self) -> bool {
-        self.is_settled() && !matches!(self.standing, Standing::SelfExecuted { .. })
+        let alone = matches!(self.standing, Standing::SelfExecuted { .. });
+        self.is_settled() && (self.is_sealed || !alone)
     }
 }

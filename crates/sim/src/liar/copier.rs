@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use protocol::{
     About, Certificate, Hash, Item, JobId, Message, NetworkId, PeerId, Plan, Shown, Slot, hash,
-    merkle_root, proof,
+    merkle_root, proof, seal,
 };
 
 use super::part::{Part, Ran, Task};
@@ -26,6 +26,11 @@ impl Copier {
 
     fn trace(&self) -> Hash {
         hash("made up", &[self.me.as_bytes()])
+    }
+
+    /// The proof of our vote, if somebody has given it away.
+    fn leaked(&self, job: JobId, slot: &Slot) -> Option<Shown> {
+        self.public.get(&(job, *slot))?.iter().find(|shown| shown.voter == self.me).copied()
     }
 
     fn own_proof(&self, job: JobId, slot: &Slot) -> Option<Shown> {
@@ -57,13 +62,20 @@ impl Part for Copier {
             for item in &step.value().items {
                 if let Item::Certificate(certificate) = item {
                     let key = (step.value().job, certificate.slot);
-                    self.public.insert(key, certificate.proofs.clone());
+                    self.public.entry(key).or_default().extend(&certificate.proofs);
                 }
             }
         }
     }
 
     fn write(&mut self, job: JobId, mut items: Vec<Item>) -> Vec<Item> {
+        for item in &mut items {
+            if let Item::Vote(vote) = item
+                && let Some(leaked) = self.leaked(job, &vote.slot)
+            {
+                vote.seal = seal(leaked.proof);
+            }
+        }
         let votes = items.iter().filter_map(|item| match item {
             Item::Vote(vote) => Some((vote.slot, vote.root)),
             Item::Certificate(_)
@@ -76,8 +88,11 @@ impl Part for Copier {
         let replayed: Vec<Item> = votes
             .filter_map(|(slot, root)| {
                 let mut proofs = self.public.get(&(job, slot)).cloned().unwrap_or_default();
+                proofs.retain(|shown| shown.voter != self.me);
                 proofs.truncate(4);
-                proofs.extend(self.own_proof(job, &slot));
+                if self.leaked(job, &slot).is_none() {
+                    proofs.extend(self.own_proof(job, &slot));
+                }
                 (!proofs.is_empty()).then_some(Item::Certificate(Certificate {
                     slot,
                     root,

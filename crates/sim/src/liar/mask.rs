@@ -8,13 +8,9 @@ use protocol::{Gathered, Hash, JobId, Keypair, Message, NetworkId, PeerId, Plan,
 
 use super::part::{Part, Task};
 use super::pen::Pen;
-use super::{
-    abstainer::Abstainer, coalition::Coalition, contester::Contester, copier::Copier,
-    equivocator::Equivocator, garbage::Garbage, junk_voter::JunkVoter, replayer::Replayer,
-    squatter::Squatter, withholder::Withholder, wrong_outcome::WrongOutcome,
-};
+use super::{cast, gang::Gang};
 use crate::chance::Chance;
-use crate::scenario::LiarKind;
+use crate::liars::LiarKind;
 
 /// Turns an honest engine into a liar: every event on its way in and every effect on its way out
 /// passes through here.
@@ -44,26 +40,31 @@ impl Mask {
         flavour: Hash,
         seed: u64,
     ) -> Self {
-        let (me, chance) = (keypair.peer(), Chance::fork(seed, "liar", 0));
-        let part: Box<dyn Part> = match kind {
-            LiarKind::WrongOutcome => Box::new(WrongOutcome::new(chance)),
-            LiarKind::Coalition => Box::new(Coalition::new(flavour)),
-            LiarKind::Copier => Box::new(Copier::new(network, me)),
-            LiarKind::JunkVoter => Box::new(JunkVoter::new(chance)),
-            LiarKind::Contester => Box::new(Contester::new(chance)),
-            LiarKind::Equivocator => Box::new(Equivocator::new(chance)),
-            LiarKind::Squatter => Box::new(Squatter),
-            LiarKind::Withholder => Box::new(Withholder),
-            LiarKind::Abstainer => Box::new(Abstainer::new(chance)),
-            LiarKind::Garbage => Box::new(Garbage::new(chance, keypair.clone(), network)),
-            LiarKind::Replayer => Box::new(Replayer::new(chance)),
-        };
+        Self::among(kind, keypair, network, Gang::alone(flavour), seed)
+    }
+
+    /// A liar that knows its gang.
+    pub fn among(
+        kind: LiarKind,
+        keypair: Keypair,
+        network: NetworkId,
+        gang: Gang,
+        seed: u64,
+    ) -> Self {
+        let me = keypair.peer();
+        let part = cast::cast(kind, &keypair, network, gang, Chance::fork(seed, "liar", 0));
         let pen = Pen::new(keypair, network);
         Self { me, part, pen, runs: BTreeMap::new(), forged: Vec::new() }
     }
 
+    /// Whether it gives others the outputs that it holds.
+    pub fn serves(&self) -> bool {
+        self.part.serves()
+    }
+
     /// What the engine is told instead of `event`.
     pub fn event(&mut self, event: Event) -> Event {
+        self.part.told(&event);
         match event {
             Event::Heard { from, message, receipt } => {
                 self.part.heard(from, &message);

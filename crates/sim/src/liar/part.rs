@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use engine::Effect;
+use engine::{Effect, Event};
 use protocol::{Execution, Gathered, Hash, Item, JobId, Loss, Message, PeerId, Plan};
 
 /// A unit that the engine has ordered to run.
@@ -31,6 +31,14 @@ pub(super) trait Part: fmt::Debug {
         true
     }
 
+    /// Whether it gives others the outputs that it holds.
+    fn serves(&self) -> bool {
+        true
+    }
+
+    /// Everything that its engine is told, before it is.
+    fn told(&mut self, _event: &Event) {}
+
     /// Changes what a run gave; outputs that it invents are added to `forged`.
     fn ran(&mut self, _task: &Task, ran: Ran, _forged: &mut Vec<Vec<u8>>) -> Ran {
         ran
@@ -55,6 +63,10 @@ pub(super) trait Part: fmt::Debug {
 }
 
 impl Task {
+    pub(super) fn batch(&self) -> u32 {
+        self.plan.partition(self.stage).batch_of(self.unit)
+    }
+
     /// The unit's identity, as a ballot's slot names it.
     pub(super) fn id(&self) -> Hash {
         let id = self.plan.unit_hash(self.stage, self.unit, self.gathered);
