@@ -16,13 +16,17 @@ pub(crate) fn promise(prepared: &Prepared, peers: Option<u64>) -> String {
     words(&prepared.promise(peers), prepared.draft.policy.anchors.len())
 }
 
-fn words(promise: &Promise, anchors: usize) -> String {
+fn words(promise: &Promise, anchors_named: usize) -> String {
     let Promise { quorum, audit_ppm, liars, peers, are_known, ancestry, error, .. } = *promise;
     let votes = if quorum == 1 { "1 vote".to_owned() } else { format!("{quorum} votes") };
-    let anchors = match anchors {
+    let anchors = match anchors_named {
         0 => "this node as the anchor".to_owned(),
         1 => "1 anchor".to_owned(),
         several => format!("{several} anchors"),
+    };
+    let sealing = match anchors_named {
+        0 => "; what this node audits before it seals comes on top",
+        _ => "",
     };
     let rests = if ancestry == 1 {
         String::new()
@@ -36,7 +40,7 @@ fn words(promise: &Promise, anchors: usize) -> String {
     };
     format!(
         "policy: {votes}, audits of {}, {anchors}; once final, at most {} of the final results{rests} wrong \
-         if up to {} {peers} lie together",
+         if up to {} {peers} lie together{sealing}",
         show_share(f64::from(audit_ppm) / 1e6),
         show_share(error),
         show_share(liars),
@@ -52,15 +56,9 @@ pub(crate) fn stamp_cost(node: &NodeInfo, work_ms: u64) -> Option<String> {
             "the job asks for up to {} of processor time, for which the network wants a stamp of {bits} bits: \
              making it takes the node about {}; lower `cpu` limits make it cheaper",
             show_duration_ms(work_ms),
-            show_duration_ms(round(wait_ms))
+            show_duration_ms(wait_ms)
         )
     })
-}
-
-/// Whole minutes, or whole seconds below ten of them.
-const fn round(ms: u64) -> u64 {
-    let unit = if ms < 600_000 { 1_000 } else { 60_000 };
-    ms.div_ceil(unit) * unit
 }
 
 #[cfg(test)]
@@ -82,7 +80,8 @@ mod tests {
         assert_eq!(
             words(&promise, 0),
             "policy: 2 votes, audits of 10 %, this node as the anchor; once final, at most 4 % of the final \
-             results wrong if up to 20 % of the peers (up to 40 could vote) lie together"
+             results wrong if up to 20 % of the peers (up to 40 could vote) lie together; what this node audits \
+             before it seals comes on top"
         );
         let gathered = Promise { are_known: true, ancestry: 65, error: 7e-4, ..promise };
         let told = words(&gathered, 2);
@@ -111,6 +110,6 @@ mod tests {
         assert_eq!(stamp_cost(&node(None), hours), None);
         assert_eq!(stamp_cost(&node(Some(0)), 60_000), None);
         let told = stamp_cost(&node(Some(0)), hours).unwrap();
-        assert!(told.contains("18 bits") && told.contains("22m"), "{told}");
+        assert!(told.contains("18 bits") && told.contains("21.8 min"), "{told}");
     }
 }
