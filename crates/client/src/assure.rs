@@ -26,6 +26,8 @@ pub(crate) const LIARS_MAX: f64 = 0.3;
 /// The share of liars that is reckoned with if the author says nothing.
 pub(crate) const LIARS_DEFAULT: f64 = 0.2;
 
+/// The smallest network of which the model is known to hold: smaller ones promise no more.
+const PEERS_MEASURED_MIN: u64 = 50;
 /// Audits at which about √N wrong units survive.
 const AUDITS_MEASURED: f64 = 0.1;
 /// How many times as many survive where a single vote is accepted.
@@ -157,7 +159,8 @@ pub(crate) fn unit_error(quorum: u8, audit_ppm: u32, liars: f64, peers: u64, uni
         return by_quorum;
     }
     let times = if quorum < QUORUM_TRIED_MIN { SINGLE_VOTE } else { 1.0 };
-    let survivors = times * (peers as f64).sqrt() * AUDITS_MEASURED / ppm(audit_ppm);
+    let survivors =
+        times * (peers.max(PEERS_MEASURED_MIN) as f64).sqrt() * AUDITS_MEASURED / ppm(audit_ppm);
     by_quorum.min(survivors / units.max(1) as f64)
 }
 

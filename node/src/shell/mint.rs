@@ -31,7 +31,10 @@ pub(crate) fn kept(store: &Store, network: NetworkId, me: PeerId, bits: u8) -> O
 
 /// Keeps this node stamped with `bits`, for as long as it runs.
 pub(crate) async fn stay_stamped(shared: Arc<Shared>, bits: u8, mut own: Option<Stamp>) {
-    while bits != 0 {
+    if bits == 0 {
+        return;
+    }
+    loop {
         let epoch = Stamp::epoch_of(unix_ms());
         if own.is_none_or(|stamp| stamp.epoch != epoch) {
             info!(bits, epoch, "making this node's stamp");

@@ -39,7 +39,6 @@ struct Known {
 
 /// What becomes of a message.
 #[derive(Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "nearly all of them are messages")]
 pub(crate) enum Admitted {
     /// It goes on, perhaps without some of its steps.
     Message(Message),
