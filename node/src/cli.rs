@@ -1,6 +1,7 @@
 //! The command line: a noun and a verb; data on stdout, talk on stderr, the end in the exit code.
 
 mod args;
+mod assurance;
 mod blob;
 mod config;
 mod door;

@@ -6,6 +6,7 @@ mod reading;
 mod results;
 mod start;
 mod submit;
+mod terms;
 mod view;
 
 pub use handle::{CancelError, Node};

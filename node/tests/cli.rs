@@ -93,6 +93,15 @@ fn a_job_is_checked_before_anybody_sees_it() {
     assert_ends(&checked, 0);
     assert!(text(&checked.stdout).contains("units  3"), "{}", text(&checked.stdout));
     assert!(text(&checked.stderr).contains("stage `units` unit 0: exit 0"), "{checked:?}");
+    let promised =
+        "policy: 2 votes, audits of 10 %, this node as the anchor; once final, at most 4 %";
+    assert!(text(&checked.stderr).contains(promised), "{checked:?}");
+    let wanted = "name = \"echo\"\n[verify]\ntarget = 1e-9";
+    std::fs::write(folder.path().join("dear.toml"), JOB.replace("name = \"echo\"", wanted))
+        .unwrap();
+    let dear = dugnad(folder.path(), &["job", "check", "dear.toml"]);
+    assert_ends(&dear, 2);
+    assert!(text(&dear.stderr).contains("dear.toml: a target error of 1.0e-9 cannot"), "{dear:?}");
     std::fs::write(folder.path().join("bad.toml"), JOB.replace("args", "arg")).unwrap();
     let bad = dugnad(folder.path(), &["job", "check", "bad.toml"]);
     assert_ends(&bad, 2);

@@ -52,6 +52,16 @@ pub struct NodeInfo {
     pub peers: u64,
     /// Jobs that this node knows.
     pub jobs: u64,
+    /// Other peers that the network has, as far as the node can tell.
+    pub network_size: u64,
+    /// Bits of the stamp that identities need in this network; 0 for none.
+    pub stamp_bits: u8,
+    /// Whether this node has its own.
+    pub is_stamped: bool,
+    /// Bits of a job's stamp beyond what its work costs; absent where no stamps are asked for.
+    pub job_stamp: Option<u8>,
+    /// Units that it runs at the same time.
+    pub cores: u64,
 }
 
 /// `POST /api/v1/jobs` answers with the new job's id.

@@ -25,6 +25,11 @@ pub struct Draft {
     pub stages: Vec<DraftStage>,
 }
 
+/// Audits where a single vote is accepted: they have to find all that a second vote would.
+const ECONOMY_AUDIT_PPM: u32 = 250_000;
+/// A quorum that three liars never hold, and that a fifth of all peers holds for one batch in 600.
+const STRICT_QUORUM: u8 = 4;
+
 /// How much checking is wanted; the defaults are those of [`Policy::standard`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -34,8 +39,10 @@ pub struct DraftPolicy {
     /// The share of units that each worker audits, in parts per million.
     pub audit_ppm: u32,
     pub loss_div: u32,
-    pub level: u8,
-    pub stamp_bits: u8,
+    /// The submitter's node chooses it by the size of the network, unless it is given.
+    pub level: Option<u8>,
+    /// As the submitter's node is set to, unless it is given.
+    pub stamp_bits: Option<u8>,
     /// Empty means the submitter.
     pub anchors: Vec<PeerId>,
 }
@@ -143,18 +150,35 @@ impl Draft {
 
 impl Default for DraftPolicy {
     fn default() -> Self {
-        let Policy { quorum, lead, audit_ppm, loss_div, level, stamp_bits, anchors: _ } =
-            Policy::standard(PeerId::new([0; 32]));
-        Self { quorum, lead, audit_ppm, loss_div, level, stamp_bits, anchors: Vec::new() }
+        Self::standard()
     }
 }
 
 impl DraftPolicy {
+    /// Two votes and audits of 10 %.
+    pub fn standard() -> Self {
+        let Policy { quorum, lead, audit_ppm, loss_div, level: _, stamp_bits: _, anchors: _ } =
+            Policy::standard(PeerId::new([0; 32]));
+        let (level, stamp_bits, anchors) = Default::default();
+        Self { quorum, lead, audit_ppm, loss_div, level, stamp_bits, anchors }
+    }
+
+    /// One vote and heavier audits: about half the work of [`Self::standard`], and more errors left.
+    pub fn economy() -> Self {
+        Self { quorum: 1, audit_ppm: ECONOMY_AUDIT_PPM, ..Self::standard() }
+    }
+
+    /// Four votes and audits of 10 %, for networks in which liars may be many.
+    pub fn strict() -> Self {
+        Self { quorum: STRICT_QUORUM, ..Self::standard() }
+    }
+
     fn into_policy(self, submitter: PeerId) -> Policy {
         let Self { quorum, lead, audit_ppm, loss_div, level, stamp_bits, mut anchors } = self;
         if anchors.is_empty() {
             anchors.push(submitter);
         }
+        let (level, stamp_bits) = (level.unwrap_or(0), stamp_bits.unwrap_or(0));
         Policy { quorum, lead, audit_ppm, loss_div, level, stamp_bits, anchors }
     }
 }

@@ -2,12 +2,14 @@
 
 pub mod api;
 
+mod assure;
 mod draft;
 mod http;
 mod jobfile;
 mod prepare;
 mod quantity;
 
+pub use assure::{Goal, Promise, Shape, Unreachable, show_share};
 pub use draft::{
     Draft, DraftAxis, DraftInput, DraftLimits, DraftPolicy, DraftSource, DraftStage, DraftStdin,
 };

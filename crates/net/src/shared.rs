@@ -1,5 +1,6 @@
 //! What the swarm's task, the streams' tasks and all handles have in common.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use protocol::PeerId;
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) fetches: Semaphore,
     /// Weak: the node stops when the last handle is gone.
     pub(crate) commands: mpsc::WeakSender<Command>,
+    /// Peers in the network by the routing table's estimate.
+    pub(crate) network_size: AtomicU64,
     listening: Mutex<Vec<String>>,
 }
 
@@ -60,6 +63,7 @@ impl Shared {
             chunks: Arc::new(Semaphore::new(CHUNKS_IN_FLIGHT)),
             fetches: Semaphore::new(FETCHES_MAX),
             commands: commands.downgrade(),
+            network_size: AtomicU64::new(0),
             listening: Mutex::default(),
         }
     }

@@ -121,10 +121,18 @@ pub(crate) enum JobVerb {
         /// Its id, or the beginning of it
         job: String,
     },
+    /// Say what a job waits for, and why
+    Explain {
+        /// Its id, or the beginning of it
+        job: String,
+    },
     /// Show a job's progress until it is over
     Watch {
         /// Its id, or the beginning of it
         job: String,
+        /// How sure its outcomes must be [default: sealed for an anchor's node, else accepted]
+        #[arg(long, env = "DUGNAD_UNTIL", value_enum)]
+        until: Option<Until>,
     },
     /// Fetch a job's results from wherever they are
     Get(GetArgs),
@@ -141,8 +149,22 @@ pub(crate) struct RunArgs {
     /// Write results into this folder, not to stdout
     #[arg(short = 'o', long = "to", env = "DUGNAD_TO", value_name = "DIR")]
     pub(crate) to: Option<PathBuf>,
+    /// How sure the results must be [default: sealed for an anchor's node, else accepted]
+    #[arg(long, env = "DUGNAD_UNTIL", value_enum)]
+    pub(crate) until: Option<Until>,
     #[command(flatten, next_help_heading = "Settings of the node, where none runs yet")]
     pub(crate) settings: SettingFlags,
+}
+
+/// How sure outcomes are to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Until {
+    /// A quorum stands behind each
+    Accepted,
+    /// And its voters have passed their hidden audits
+    Final,
+    /// Or an anchor has audited and latched them
+    Sealed,
 }
 
 #[derive(Debug, Args)]
@@ -163,6 +185,9 @@ pub(crate) struct GetArgs {
     /// Wait until the job is over
     #[arg(long, env = "DUGNAD_WAIT")]
     pub(crate) wait: bool,
+    /// With --wait, how sure the results must be [default: sealed for an anchor's node, else accepted]
+    #[arg(long, env = "DUGNAD_UNTIL", value_enum)]
+    pub(crate) until: Option<Until>,
     /// How long to look for the job, and with --wait to wait for its end
     #[arg(long, env = "DUGNAD_TIMEOUT", value_name = "DURATION", value_parser = client::parse_duration_ms)]
     pub(crate) timeout: Option<u64>,

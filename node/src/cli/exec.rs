@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use client::api::Ending;
-use client::{DraftLimits, DraftPolicy, JobFile, SourceSpec, StageSpec, StdinSpec, prepare};
+use client::{DraftLimits, DraftPolicy, Goal, JobFile, SourceSpec, StageSpec, StdinSpec, prepare};
 use protocol::{BlobId, BlobRef, Exit, Outcome as UnitOutcome, Tree, Unit};
 use sandbox::Ran;
 use serde_json::json;
@@ -93,6 +93,7 @@ fn job_of_one(args: &ExecArgs, stdin: Option<&Path>) -> Outcome<JobFile> {
         priority: 0,
         expires_after_ms: 1,
         policy: DraftPolicy::default(),
+        goal: Goal::default(),
         stages: vec![stage],
     })
 }

@@ -1,6 +1,7 @@
 //! `dugnad job …`
 
 mod check;
+mod explain;
 mod fetch;
 mod follow;
 mod get;
@@ -10,6 +11,7 @@ mod progress;
 mod run;
 mod show;
 mod submit;
+mod terms;
 mod verbs;
 mod watch;
 

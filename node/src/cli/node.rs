@@ -61,16 +61,29 @@ fn status(context: &Context) -> Outcome {
         json(&info)?;
         return Ok(End::Done);
     }
-    let NodeInfo { peer, network, version, addresses, peers, jobs } = info;
+    let stamp = stamp(&info);
+    let NodeInfo { peer, network, version, addresses, peers, jobs, network_size, .. } = info;
     data(format!("peer       {peer}"))?;
     data(format!("network    {network}"))?;
     data(format!("version    {version}"))?;
     for address in addresses {
         data(format!("listening  {address}"))?;
     }
-    data(format!("peers      {peers}"))?;
+    data(format!("peers      {peers} connected, of about {network_size}"))?;
     data(format!("jobs       {jobs}"))?;
+    data(format!("stamp      {stamp}"))?;
     Ok(End::Done)
+}
+
+/// What this network asks of identities, and whether the node has it.
+fn stamp(info: &NodeInfo) -> String {
+    match (info.stamp_bits, info.is_stamped) {
+        (0, _) => "none is asked for".to_owned(),
+        (bits, true) => format!("of {bits} bits"),
+        (bits, false) => {
+            format!("of {bits} bits, being made: until then jobs that ask for it do not hear it")
+        }
+    }
 }
 
 fn tell(

@@ -7,6 +7,11 @@ use net::Reachability;
 
 use crate::config::Config;
 
+/// Two core-days of minting: nobody would join a network that asks for more.
+const STAMP_BITS_MAX: u8 = 24;
+/// A stamp that costs 65 times the job's own work.
+const JOB_STAMP_MAX: u8 = 16;
+
 macro_rules! settings {
     ($($variant:ident $key:literal $env:literal $about:literal,)*) => {
         /// One key of the configuration.
@@ -48,6 +53,8 @@ settings! {
     Storage "storage" "DUGNAD_STORAGE" "What all blobs together may take on disk.",
     Works "works" "DUGNAD_WORKS" "Whether to work on others' jobs.",
     Keeps "keeps" "DUGNAD_KEEPS" "Whether to keep others' jobs for them.",
+    StampBits "stamp-bits" "DUGNAD_STAMP_BITS" "Bits of the stamp that identities need in this network; 0 asks for none.",
+    JobStamp "job-stamp" "DUGNAD_JOB_STAMP" "Bits of a stranger's job stamp beyond 0.1 % of its work; off asks for none.",
     Api "api" "DUGNAD_API" "Where the HTTP API listens; port 0 lets the system choose.",
     Log "log" "DUGNAD_LOG" "What is logged, such as info or net=debug,info.",
 }
@@ -81,6 +88,8 @@ impl Setting {
             Self::Storage => config.storage_bytes = parse_storage(text)?,
             Self::Works => config.works = parse_bool(text)?,
             Self::Keeps => config.keeps = parse_bool(text)?,
+            Self::StampBits => config.stamp_bits = parse_stamp_bits(text)?,
+            Self::JobStamp => config.job_stamp = parse_job_stamp(text)?,
             Self::Api => config.api = parse_api(text)?,
             Self::Log => config.log = parse_log(text)?,
         }
@@ -106,6 +115,10 @@ impl Setting {
             Self::Storage => show_size(config.storage_bytes),
             Self::Works => config.works.to_string(),
             Self::Keeps => config.keeps.to_string(),
+            Self::StampBits => config.stamp_bits.to_string(),
+            Self::JobStamp => {
+                config.job_stamp.map_or_else(|| "off".to_owned(), |bits| bits.to_string())
+            }
             Self::Api => config.api.to_string(),
             Self::Log => config.log.clone(),
         }
@@ -177,6 +190,19 @@ fn parse_size(text: &str) -> Result<u64, &'static str> {
 fn parse_storage(text: &str) -> Result<u64, &'static str> {
     let size = parse_size(text)?;
     if size < 64 << 20 { Err("write a size of at least 64 MiB") } else { Ok(size) }
+}
+
+fn parse_stamp_bits(text: &str) -> Result<u8, &'static str> {
+    let bits = text.parse().ok().filter(|bits| *bits <= STAMP_BITS_MAX);
+    bits.ok_or("write a number from 0 to 24; each bit doubles the work, and 14 take minutes")
+}
+
+fn parse_job_stamp(text: &str) -> Result<Option<u8>, &'static str> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let bits = text.parse().ok().filter(|bits| *bits <= JOB_STAMP_MAX);
+    bits.map(Some).ok_or("write off, or a number from 0 to 16; each bit doubles the price")
 }
 
 fn parse_api(text: &str) -> Result<SocketAddr, &'static str> {

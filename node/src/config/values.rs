@@ -35,6 +35,12 @@ pub struct Config {
     pub works: bool,
     /// Whether to keep others' jobs.
     pub keeps: bool,
+    /// Bits of the stamp that identities need in jobs submitted here, and that this node's own stamp has;
+    /// 0 asks for none. All nodes of a network should have the same.
+    pub stamp_bits: u8,
+    /// Bits of a job's stamp beyond a thousandth of its work, without which this node does not work for a
+    /// stranger; `None` asks for no stamps and makes none.
+    pub job_stamp: Option<u8>,
     /// Where the HTTP API listens. With port 0 the system chooses; `api.json` tells.
     pub api: SocketAddr,
     /// What is logged, as `tracing` filters it.
@@ -67,6 +73,8 @@ impl Config {
             storage_bytes: 10 << 30,
             works: true,
             keeps: true,
+            stamp_bits: 0,
+            job_stamp: None,
             api: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             // A node that knows nobody yet is no reason to warn.
             log: "info,libp2p_kad=error".to_owned(),

@@ -16,6 +16,11 @@ pub(crate) async fn show(State(desk): State<Desk>) -> Json<NodeInfo> {
         addresses: node.addresses(),
         peers: node.peers().await.len() as u64,
         jobs: node.jobs().await.len() as u64,
+        network_size: node.network_size(),
+        stamp_bits: node.config().stamp_bits,
+        is_stamped: node.is_stamped(),
+        job_stamp: node.config().job_stamp,
+        cores: node.config().cores as u64,
     })
 }
 

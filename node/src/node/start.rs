@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use engine::Engine;
-use protocol::Report;
 use protocol::limits::REPORT_BYTES_MAX;
+use protocol::{Report, Stamp};
 use sandbox::{Pool, PoolConfig};
 use store::{Opened, Options, Store, StoreError};
 use tokio::sync::{broadcast, mpsc, watch};
@@ -21,7 +21,7 @@ use crate::node::reading::Inside;
 use crate::node::results::Listed;
 use crate::shell::{
     CHANGES_BEHIND_MAX, Changes, Dispatch, Inbox, Journal, Serve, Shared, forget_no_peers, hear,
-    remembered, resumed,
+    kept_stamp, remembered, resumed, stay_stamped,
 };
 
 /// Events that may wait for the engine; the network waits outside.
@@ -75,7 +75,7 @@ async fn start(config: Config, tamper: Option<Box<dyn Tamper>>) -> Result<Node, 
     let ground = config.clone();
     let opened = tokio::task::spawn_blocking(move || open(&ground)).await;
     let ground = opened.map_err(|_| StartError::Interrupted)??;
-    let Ground { home, identity, store, known, past } = ground;
+    let Ground { home, identity, store, known, past, stamp } = ground;
     let store = Arc::new(store);
     let pool = Pool::start(pool_config(&config)).await?;
     for layer in pool.missing_isolation() {
@@ -100,6 +100,8 @@ async fn start(config: Config, tamper: Option<Box<dyn Tamper>>) -> Result<Node, 
         kept: Default::default(),
         receipts: Default::default(),
         refusals: Default::default(),
+        stamps: Default::default(),
+        is_stamped: stamp.is_some().into(),
         counters: Default::default(),
         provided: Default::default(),
         peers_changed: watch::Sender::new(0),
@@ -107,7 +109,7 @@ async fn start(config: Config, tamper: Option<Box<dyn Tamper>>) -> Result<Node, 
         stop,
         tasks: TaskTracker::new(),
     });
-    let engine = Engine::new(engine_config(&config, &identity)?);
+    let engine = Engine::new(engine_config(&config, &identity, stamp)?);
     let watchers = Changes::new(changes.clone());
     let dispatch = Dispatch::new(Arc::clone(&shared), engine, tamper, journal, watchers);
     let inbox = Inbox { asks: asked, events: for_engine, recorded };
@@ -116,6 +118,7 @@ async fn start(config: Config, tamper: Option<Box<dyn Tamper>>) -> Result<Node, 
     shared.tasks.spawn(dispatch.run(past, inbox).instrument(span.clone()));
     shared.spawn(hear(Arc::clone(&shared), heard).instrument(span));
     shared.spawn(forget_no_peers(Arc::clone(&shared)));
+    shared.spawn(stay_stamped(Arc::clone(&shared), config.stamp_bits, stamp));
     info!(me = %shared.me, network = config.network, "node started");
     let (inside, listed) = (Inside::default(), Listed::default());
     let journal = Mutex::new(Some(thread));
@@ -129,6 +132,7 @@ struct Ground {
     store: Store,
     known: Vec<(protocol::PeerId, Vec<String>)>,
     past: Option<engine::Event>,
+    stamp: Option<Stamp>,
 }
 
 fn open(config: &Config) -> Result<Ground, StartError> {
@@ -141,7 +145,9 @@ fn open(config: &Config) -> Result<Ground, StartError> {
         warn!(kept = %path.display(), strays, "the store was corrupt: jobs of before are lost to it");
     }
     let (known, past) = (remembered(&store), resumed(&store)?);
-    Ok(Ground { home, identity, store, known, past })
+    let me = identity.keypair().peer();
+    let stamp = kept_stamp(&store, config.network_id(), me, config.stamp_bits);
+    Ok(Ground { home, identity, store, known, past, stamp })
 }
 
 fn pool_config(config: &Config) -> PoolConfig {
@@ -172,7 +178,11 @@ fn net_config(
     }
 }
 
-fn engine_config(config: &Config, identity: &Identity) -> Result<engine::Config, StartError> {
+fn engine_config(
+    config: &Config,
+    identity: &Identity,
+    stamp: Option<Stamp>,
+) -> Result<engine::Config, StartError> {
     let seed = getrandom::u64().map_err(|e| StartError::Random(e.to_string()))?;
     Ok(engine::Config {
         keypair: identity.keypair(),
@@ -180,8 +190,8 @@ fn engine_config(config: &Config, identity: &Identity) -> Result<engine::Config,
         cores: config.cores,
         memory_bytes: config.memory_bytes,
         works: config.works,
-        stamp: None,
-        job_stamp_base: None,
+        stamp,
+        job_stamp_base: config.job_stamp,
         keeps: config.keeps,
         seed,
         report: report(),

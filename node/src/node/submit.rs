@@ -1,6 +1,7 @@
 //! Submitting: a draft is checked as every peer will check it, pinned, and given to the engine.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use client::Draft;
 use engine::Event;
@@ -12,7 +13,7 @@ use store::{Batch, Pin, Store, StoreError};
 use tracing::info;
 
 use crate::Node;
-use crate::shell::unix_ms;
+use crate::shell::{Shared, unix_ms};
 
 /// Trees within trees that a job may have.
 const TREES_MAX: usize = TREE_ENTRIES_MAX;
@@ -46,6 +47,10 @@ pub enum SubmitError {
     Store(#[from] StoreError),
     #[error("no random bytes from the operating system: {0}")]
     Random(String),
+    #[error(
+        "strangers would ask for a stamp of {bits} bits for so much work, which takes days\nhint: lower the stages' `cpu` limits, or cut the job into several"
+    )]
+    StampTooDear { bits: u8 },
     #[error("the node has stopped")]
     Stopped,
 }
@@ -58,8 +63,10 @@ impl Node {
     pub async fn submit(&self, draft: Draft) -> Result<JobId, SubmitError> {
         let mut nonce = [0; 32];
         getrandom::fill(&mut nonce).map_err(|e| SubmitError::Random(e.to_string()))?;
+        let wanted = draft.policy.clone();
         let manifest = draft.into_manifest(self.me(), unix_ms(), Hash::new(nonce));
         manifest.check()?;
+        let manifest = self.settle(manifest, &wanted);
         let job = manifest.job();
         let kept = manifest.clone();
         let pinned = self.shared().with_store(move |store| {
@@ -69,11 +76,32 @@ impl Node {
             })
         });
         pinned.await?;
+        let mut pins = Pins { shared: Arc::clone(self.shared()), job, stay: false };
+        let stamp = self.stamp_job(job, &manifest).await?;
+        pins.stay = true;
         info!(%job, name = manifest.name, units = manifest.unit_count(), "job submitted");
-        self.tell(Event::Submit { manifest, stamp: None })
-            .await
-            .map_err(|_| SubmitError::Stopped)?;
+        self.tell(Event::Submit { manifest, stamp }).await.map_err(|_| SubmitError::Stopped)?;
         Ok(job)
+    }
+}
+
+/// What a job has pinned, until it is certain that it is submitted: whoever asked for it may go away
+/// while its stamp is made.
+struct Pins {
+    shared: Arc<Shared>,
+    job: JobId,
+    stay: bool,
+}
+
+impl Drop for Pins {
+    fn drop(&mut self) {
+        if self.stay || tokio::runtime::Handle::try_current().is_err() {
+            return;
+        }
+        let (shared, job) = (Arc::clone(&self.shared), self.job);
+        self.shared.spawn(async move {
+            let _ = shared.with_store(move |store| store.unpin_all(Pin::Job(job))).await;
+        });
     }
 }
 

@@ -1,14 +1,17 @@
 //! Hearing: what peers say is opened and its signatures checked, beside the engine and in order.
 
+use std::fmt::Display;
 use std::sync::Arc;
+use std::time::Instant;
 
 use engine::Event;
 use net::{Events, Token, Topic};
-use protocol::{Message, PeerId};
+use protocol::{Message, MessageError, PeerId};
 use tokio::sync::mpsc;
 use tracing::{debug, info, trace, warn};
 
 use crate::shell::Shared;
+use crate::shell::stamps::{Admitted, Counted};
 
 /// Messages that may wait for each of the openers.
 const WAITING_MAX: usize = 64;
@@ -72,11 +75,11 @@ fn opener(shared: &Arc<Shared>) -> mpsc::Sender<Sealed> {
 }
 
 async fn open(shared: &Arc<Shared>, Sealed { from, topic, bytes, token }: Sealed) {
-    let network = shared.network;
+    let this = Arc::clone(shared);
     // Five hundred signatures take 20 ms: too long between two looks at the sockets.
-    let opened = tokio::task::spawn_blocking(move || Message::open(&bytes, network)).await;
+    let opened = tokio::task::spawn_blocking(move || look_into(&this, from, &bytes)).await;
     match opened {
-        Ok(Ok(message)) => {
+        Ok(Ok(Admitted::Message(message))) => {
             shared.counters.messages_heard.add(1);
             let receipt = match topic {
                 Topic::Announcements | Topic::Job(_) => Some(shared.receipts.issue(token)),
@@ -84,13 +87,31 @@ async fn open(shared: &Arc<Shared>, Sealed { from, topic, bytes, token }: Sealed
             };
             shared.tell(Event::Heard { from, message, receipt }).await;
         }
-        Ok(Err(error)) => {
-            shared.counters.messages_rejected.add(1);
-            debug!(peer = %from, %error, "a message breaks a rule");
-            // A network that has stopped holds nothing against anybody.
-            let _ = shared.net.judge(token, net::Judgement::Reject).await;
+        Ok(Ok(Admitted::TooMany)) => {
+            shared.counters.messages_postponed.add(1);
+            debug!(peer = %from, "too many stamps to check");
+            let _ = shared.net.judge(token, net::Judgement::Ignore).await;
         }
+        Ok(Ok(Admitted::Unsound)) => reject(shared, from, token, &"a stamp was not paid for").await,
+        Ok(Err(error)) => reject(shared, from, token, &error).await,
         // Only if the runtime is going down, or the opener panicked, which tests exclude.
         Err(error) => warn!(peer = %from, %error, "a message was not opened"),
     }
+}
+
+/// Signatures first: they are cheaper than stamps.
+fn look_into(shared: &Shared, from: PeerId, bytes: &[u8]) -> Result<Admitted, MessageError> {
+    let message = Message::open(bytes, shared.network)?;
+    let mut counted = Counted::default();
+    let admitted = shared.stamps.admit(shared.network, from, message, Instant::now(), &mut counted);
+    shared.counters.stamps_checked.add(counted.checked);
+    shared.counters.stamps_unchecked.add(counted.unchecked);
+    Ok(admitted)
+}
+
+async fn reject(shared: &Shared, from: PeerId, token: Token, why: &(dyn Display + Sync)) {
+    shared.counters.messages_rejected.add(1);
+    debug!(peer = %from, error = %why, "a message breaks a rule");
+    // A network that has stopped holds nothing against anybody.
+    let _ = shared.net.judge(token, net::Judgement::Reject).await;
 }

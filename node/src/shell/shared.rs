@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use engine::Event;
@@ -13,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::shell::{Counters, Kept, Receipts, Refusals};
+use crate::shell::{Counters, Kept, Receipts, Refusals, Stamps};
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -25,6 +26,9 @@ pub(crate) struct Shared {
     pub(crate) kept: Kept,
     pub(crate) receipts: Receipts,
     pub(crate) refusals: Refusals,
+    pub(crate) stamps: Stamps,
+    /// Whether our own stamp is made.
+    pub(crate) is_stamped: AtomicBool,
     pub(crate) counters: Counters,
     /// What the DHT was told, by job.
     pub(crate) provided: Mutex<BTreeMap<JobId, Vec<Key>>>,

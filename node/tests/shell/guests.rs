@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use client::{Draft, DraftLimits, DraftPolicy, DraftSource, DraftStage, DraftStdin};
+use node::Node;
 use protocol::{
     BlobRef, Gather, Hash, Manifest, PROTOCOL, PeerId, Plan, Policy, Range, SEMANTICS, Source,
     Stage, Stdin, UnitLimits,
@@ -9,6 +11,29 @@ use protocol::{
 
 /// Prints x*x+1 for its argument.
 pub(crate) const SQUARE: &[u8] = include_bytes!("../../../examples/trivial/trivial.wasm");
+
+/// A job of twenty units of it, the module of which is put into the node.
+pub(crate) fn squares(node: &Node) -> Draft {
+    let module = node.store().put(SQUARE).unwrap();
+    Draft {
+        name: "squares".to_owned(),
+        description: String::new(),
+        expires_after_ms: 3_600_000,
+        priority: 5,
+        policy: DraftPolicy::default(),
+        stages: vec![DraftStage {
+            name: "squares".to_owned(),
+            source: DraftSource::Range { from: 0, to: 20, block: 1 },
+            module: module.into(),
+            args: vec!["{index}".to_owned()],
+            env: vec![],
+            stdin: DraftStdin::Nothing,
+            inputs: vec![],
+            limits: DraftLimits::default(),
+            batch: 4,
+        }],
+    }
+}
 
 /// Prints the file that its argument names, below the root, and writes it to /out/copy as well.
 pub(crate) fn copy() -> Vec<u8> {

@@ -7,6 +7,7 @@ mod guests;
 
 mod a_job_runs_on_three_nodes;
 mod bytes_are_fetched_and_checked;
+mod jobs_go_out_on_the_networks_terms;
 mod messages_are_opened_at_the_door;
 mod one_owner_has_the_folder;
 mod settings_say_what_is_wrong;

@@ -55,6 +55,8 @@ fn a_value_that_cannot_be_used_is_named_with_its_key_and_a_remedy() {
         ("mdns = \"perhaps\"", ["mdns", "`perhaps`", "true or false"]),
         ("listen = \"localhost:80\"", ["listen", "`localhost:80`", "/ip4/192.0.2.1/tcp/4114"]),
         ("reachability = \"maybe\"", ["reachability", "`maybe`", "auto, public or private"]),
+        ("stamp-bits = 25", ["stamp-bits", "`25`", "from 0 to 24"]),
+        ("job-stamp = \"on\"", ["job-stamp", "`on`", "off, or a number"]),
         ("network = [1]", ["network", "`[1]`", "one text"]),
         ("data_dir = \"/x\"", ["data_dir", "cannot be set in the file", "--data-dir"]),
     ] {
@@ -73,6 +75,19 @@ fn everything_shown_can_be_read_again() {
         setting.apply(&shown, &mut again).unwrap();
         assert_eq!(setting.show(&again), shown, "{}", setting.key());
     }
+}
+
+#[test]
+fn stamps_are_off_until_a_network_asks_for_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = layers(dir.path(), &[], &[]).load().unwrap().config;
+    assert_eq!((config.stamp_bits, config.job_stamp), (0, None));
+    fs::write(dir.path().join("config.toml"), "stamp-bits = 14\njob-stamp = 0\n").unwrap();
+    let env = [("DUGNAD_STAMP_BITS", "15")];
+    let config = layers(dir.path(), &env, &[]).load().unwrap().config;
+    assert_eq!((config.stamp_bits, config.job_stamp), (15, Some(0)));
+    let off = [(Setting::JobStamp, "off")];
+    assert_eq!(layers(dir.path(), &env, &off).load().unwrap().config.job_stamp, None);
 }
 
 #[test]

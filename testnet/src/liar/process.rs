@@ -63,6 +63,11 @@ async fn lie(args: LiarArgs) -> anyhow::Result<()> {
         addresses: node.addresses(),
         peers: 0,
         jobs: 0,
+        network_size: 0,
+        stamp_bits: 0,
+        is_stamped: false,
+        job_stamp: None,
+        cores: args.cores as u64,
     })?;
     tokio::select! {
         _ = terminate.recv() => {}

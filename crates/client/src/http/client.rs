@@ -21,6 +21,8 @@ use crate::{BlobSource, Draft};
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Results and blobs may have to come through the network first.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15 * 60);
+/// A large job's stamp takes the node hours to make.
+const SUBMITTED_WITHIN: Duration = Duration::from_secs(3 * 86_400);
 /// The node sends something at least every 15 s where it streams.
 const SILENCE_MAX: Duration = Duration::from_secs(15 * 60);
 /// An answer that is read as a whole.
@@ -107,7 +109,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub fn submit(&self, draft: &Draft) -> Result<JobId, ClientError> {
-        let answer: Submitted = self.post_json("/api/v1/jobs", draft)?;
+        let answer: Submitted = self.post_json("/api/v1/jobs", draft, SUBMITTED_WITHIN)?;
         Ok(answer.job)
     }
 
@@ -301,13 +303,14 @@ impl Client {
     }
 
     fn post<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        self.post_json(path, &serde_json::Map::new())
+        self.post_json(path, &serde_json::Map::new(), ANSWER_WITHIN)
     }
 
     fn post_json<T: DeserializeOwned>(
         &self,
         path: &str,
         body: &impl Serialize,
+        within: Duration,
     ) -> Result<T, ClientError> {
         let body = serde_json::to_vec(body)
             .map_err(|error| ClientError::Malformed { why: error.to_string() })?;
@@ -315,7 +318,10 @@ impl Client {
             .agent
             .post(self.url(path))
             .header("Authorization", self.bearer())
-            .header("Content-Type", "application/json");
+            .header("Content-Type", "application/json")
+            .config()
+            .timeout_recv_response(Some(within))
+            .build();
         read_json(self.answered(request.send(body.as_slice()))?)
     }
 

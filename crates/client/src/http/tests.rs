@@ -45,6 +45,7 @@ fn job(state: &str) -> String {
     format!(
         r#"{{"job": "{job}", "name": "x", "submitter": "{submitter}", "created_ms": 0,
         "expires_ms": 1, "state": {state}, "stages": [], "executions": 0, "disputed": 0,
+        "assurance": "provisional", "unaudited": [], "anchors": [], "audits": 0,
         "convicted": [], "outvoted": [], "workers": [], "keepers": [], "keepers_wanted": null,
         "safe_to_leave": false, "idle_reason": null}}"#
     )

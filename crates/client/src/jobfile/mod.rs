@@ -5,6 +5,7 @@ mod model;
 mod read;
 mod section;
 mod source;
+mod verify;
 
 #[cfg(test)]
 mod tests;

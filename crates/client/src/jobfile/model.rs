@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::{DraftAxis, DraftLimits, DraftPolicy};
+use crate::{DraftAxis, DraftLimits, DraftPolicy, Goal};
 
 /// A job as its author wrote it; paths are relative to `folder`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct JobFile {
     pub path: PathBuf,
     /// Where the job file lies.
@@ -15,6 +15,8 @@ pub struct JobFile {
     pub priority: u8,
     pub expires_after_ms: u64,
     pub policy: DraftPolicy,
+    /// What the policy is to reach; it is derived once the units are counted.
+    pub goal: Goal,
     pub stages: Vec<StageSpec>,
 }
 

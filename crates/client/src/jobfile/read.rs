@@ -4,16 +4,15 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use protocol::limits::{
-    BATCH_UNITS_MAX, QUORUM_MAX, UNIT_CPU_MS_MAX, UNIT_FILES_MAX, UNIT_MEMORY_BYTES_MAX,
-    UNIT_OUTPUT_BYTES_MAX,
+    BATCH_UNITS_MAX, UNIT_CPU_MS_MAX, UNIT_FILES_MAX, UNIT_MEMORY_BYTES_MAX, UNIT_OUTPUT_BYTES_MAX,
 };
 use toml::de::DeTable;
 
 use super::section::{Fault, Item, Section};
-use super::source;
 use super::{JobFile, JobFileError, StageSpec, StdinSpec};
+use super::{source, verify};
 use crate::draft::default_priority;
-use crate::{DraftLimits, DraftPolicy, parse_bytes, parse_duration_ms};
+use crate::{DraftLimits, parse_bytes, parse_duration_ms};
 
 /// A job file holds no data; a larger one is something else.
 const JOB_FILE_BYTES_MAX: u64 = 256 << 10;
@@ -22,7 +21,6 @@ const EXPIRES_MS_DEFAULT: u64 = 7 * 86_400_000;
 const EXPIRES_MS_MAX: u64 = 3653 * 86_400_000;
 
 const JOB_KEYS: [&str; 6] = ["name", "description", "priority", "expires", "verify", "stage"];
-const VERIFY_KEYS: [&str; 4] = ["quorum", "lead", "audit", "anchors"];
 const STAGE_KEYS: [&str; 14] = [
     "name", "module", "range", "grid", "parts", "gather", "args", "env", "stdin", "files",
     "limits", "batch", "each", "by_name",
@@ -68,6 +66,7 @@ fn read(path: &Path, text: &str) -> Result<JobFile, Fault> {
         .iter()
         .map(read_stage)
         .collect::<Result<_, _>>()?;
+    let (policy, goal) = optional(&job, "verify", verify::read)?.unwrap_or_default();
     Ok(JobFile {
         path: path.to_owned(),
         folder: path.parent().map_or_else(PathBuf::new, Path::to_owned),
@@ -77,35 +76,9 @@ fn read(path: &Path, text: &str) -> Result<JobFile, Fault> {
             .map_or(default_priority(), |priority| priority as u8),
         expires_after_ms: optional(&job, "expires", |item| duration(item, EXPIRES_MS_MAX))?
             .unwrap_or(EXPIRES_MS_DEFAULT),
-        policy: optional(&job, "verify", read_policy)?.unwrap_or_default(),
+        policy,
+        goal,
         stages,
-    })
-}
-
-fn read_policy(item: &Item<'_>) -> Result<DraftPolicy, Fault> {
-    let verify = item.section("[verify]", &VERIFY_KEYS)?;
-    let standard = DraftPolicy::default();
-    let anchors = |item: &Item<'_>| {
-        item.list()?
-            .iter()
-            .map(|anchor| match anchor.string()?.parse() {
-                Ok(peer) => Ok(peer),
-                Err(error) => anchor.refuse(
-                    format!("has a name that is no peer's: {error}"),
-                    "`dugnad key show` prints a node's peer id",
-                ),
-            })
-            .collect()
-    };
-    Ok(DraftPolicy {
-        quorum: optional(&verify, "quorum", |item| item.integer(1, u64::from(QUORUM_MAX)))?
-            .map_or(standard.quorum, |quorum| quorum as u8),
-        lead: optional(&verify, "lead", |item| item.integer(1, 64))?
-            .map_or(standard.lead, |lead| lead as u8),
-        audit_ppm: optional(&verify, "audit", |item| item.share_ppm(0.5))?
-            .unwrap_or(standard.audit_ppm),
-        anchors: optional(&verify, "anchors", anchors)?.unwrap_or_default(),
-        ..standard
     })
 }
 
@@ -158,7 +131,7 @@ fn read_limits(stage: &str, item: &Item<'_>) -> Result<DraftLimits, Fault> {
     })
 }
 
-fn optional<'t, T>(
+pub(super) fn optional<'t, T>(
     section: &Section<'t>,
     key: &str,
     read: impl FnOnce(&Item<'t>) -> Result<T, Fault>,

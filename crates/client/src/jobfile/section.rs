@@ -105,15 +105,24 @@ impl<'t> Item<'t> {
 
     /// A number from 0 to `high`, in parts per million.
     pub(super) fn share_ppm(&self, high: f64) -> Result<u32, Fault> {
-        let share: Option<f64> = match self.value.get_ref() {
+        self.number(0.0, high).map(|share| (share * 1e6).round() as u32)
+    }
+
+    /// A number within `low..=high`.
+    pub(super) fn number(&self, low: f64, high: f64) -> Result<f64, Fault> {
+        let number: Option<f64> = match self.value.get_ref() {
             DeValue::Float(float) => float.as_str().parse().ok(),
             DeValue::Integer(integer) => integer.as_str().parse().ok(),
             other => return self.wrong_type("a number", other),
         };
-        match share.filter(|share| (0.0..=high).contains(share)) {
-            Some(share) => Ok((share * 1e6).round() as u32),
-            None => self.refuse("is out of range", format!("allowed is 0 to {high}")),
+        match number.filter(|number| (low..=high).contains(number)) {
+            Some(number) => Ok(number),
+            None => self.refuse("is out of range", format!("allowed is {low} to {high}")),
         }
+    }
+
+    pub(super) fn is_string(&self) -> bool {
+        matches!(self.value.get_ref(), DeValue::String(_))
     }
 
     pub(super) fn list(&self) -> Result<Vec<Self>, Fault> {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Cut, JobFile, SourceSpec, StdinSpec};
-use crate::{DraftAxis, DraftLimits};
+use crate::{DraftAxis, DraftLimits, DraftPolicy, Goal};
 
 const FULL: &str = r#"
 name = "fractal"
@@ -91,6 +91,68 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(job.stages[0].limits, DraftLimits::default());
     assert_eq!(job.stages[0].source, SourceSpec::Range { from: 0, to: 3, block: 1 });
     assert_eq!((job.stages[0].batch, &job.stages[0].stdin), (None, &StdinSpec::Nothing));
+}
+
+/// The policy and the goal of a job with these lines at its top.
+fn verify(lines: &str) -> (DraftPolicy, Goal) {
+    let job = stage_below(lines, "range = { to = 3 }").unwrap();
+    (job.policy, job.goal)
+}
+
+fn stage_below(top: &str, lines: &str) -> Result<JobFile, (String, String)> {
+    parse(&format!("name = \"x\"\n{top}\n[[stage]]\nname = \"s\"\nmodule = \"m.wasm\"\n{lines}\n"))
+}
+
+#[test]
+fn how_much_checking_is_wanted_can_be_said_in_a_word() {
+    for (word, quorum, audit_ppm) in
+        [("standard", 2, 100_000), ("economy", 1, 250_000), ("strict", 4, 100_000)]
+    {
+        let (policy, goal) = verify(&format!("verify = \"{word}\""));
+        assert_eq!((policy.quorum, policy.audit_ppm), (quorum, audit_ppm), "{word}");
+        assert_eq!((policy.level, policy.stamp_bits, goal), (None, None, Goal::default()));
+    }
+    assert_eq!(verify("").0, DraftPolicy::standard());
+}
+
+#[test]
+fn every_number_of_a_policy_can_be_given() {
+    let (policy, goal) = verify(
+        "[verify]\nquorum = 3\nlead = 8\naudit = 0.2\nlevel = 4\nstamp = 12\nliars = 0.3\n\
+         target = 1e-3",
+    );
+    let want = DraftPolicy {
+        quorum: 3,
+        lead: 8,
+        audit_ppm: 200_000,
+        level: Some(4),
+        stamp_bits: Some(12),
+        ..DraftPolicy::standard()
+    };
+    let goal_wanted =
+        Goal { target: Some(1e-3), liars: 0.3, keeps_quorum: true, keeps_audit: true };
+    assert_eq!((policy, goal), (want, goal_wanted));
+    let (_, goal) = verify("[verify]\ntarget = 1e-3");
+    assert_eq!(goal, Goal { target: Some(1e-3), ..Goal::default() });
+}
+
+#[test]
+fn a_policy_beyond_what_may_be_asked_is_refused() {
+    let top = |lines: &str| stage_below(lines, "range = { to = 3 }").unwrap_err();
+    let (why, hint) = top("verify = \"paranoid\"");
+    assert!(why.contains(":2: `verify` is `paranoid`") && hint.contains("\"strict\""), "{why}");
+    for (lines, part, remedy) in [
+        ("[verify]\naudit = 0.6", "`audit` is out of range", "0 to 0.5"),
+        ("[verify]\nliars = 0.4", "`liars` is out of range", "0.01 to 0.3"),
+        ("[verify]\ntarget = 0", "`target` is out of range", "to 0.5"),
+        ("[verify]\ntarget = \"low\"", "`target` is of type string", "a number"),
+        ("[verify]\nlevel = 33", "`level` is 33", "0 to 32"),
+        ("[verify]\nstamp = 33", "`stamp` is 33", "0 to 32"),
+        ("verify = 3", "`verify` is of type integer", "a table"),
+    ] {
+        let (why, hint) = top(lines);
+        assert!(why.contains(part) && hint.contains(remedy), "{lines}: {why}: {hint}");
+    }
 }
 
 #[test]

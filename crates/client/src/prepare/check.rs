@@ -8,8 +8,10 @@ use crate::{show_bytes, show_duration_ms};
 /// Something that is allowed and may not be meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Warning {
-    /// With a quorum of one, whoever answers first is believed.
+    /// With a quorum of one and no audits, whoever answers first is believed.
     Unverified,
+    /// With a quorum of one, an outcome is one peer's word until its audits.
+    OneVote,
     /// Nobody looks for liars.
     NoAudits,
     /// The client chose the batch without having tried a unit.
@@ -31,11 +33,11 @@ const LARGE_DATA_BYTES: u64 = 1 << 30;
 pub fn check(prepared: &Prepared) -> Vec<Warning> {
     let Prepared { draft, chosen_batches, .. } = prepared;
     let mut warnings = Vec::new();
-    if draft.policy.quorum == 1 {
-        warnings.push(Warning::Unverified);
-    }
-    if draft.policy.audit_ppm == 0 {
-        warnings.push(Warning::NoAudits);
+    match (draft.policy.quorum, draft.policy.audit_ppm) {
+        (1, 0) => warnings.push(Warning::Unverified),
+        (1, _) => warnings.push(Warning::OneVote),
+        (_, 0) => warnings.push(Warning::NoAudits),
+        (_, _) => {}
     }
     for stage in &draft.stages {
         let name = || stage.name.clone();
@@ -63,9 +65,12 @@ pub fn check(prepared: &Prepared) -> Vec<Warning> {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unverified => {
-                f.write_str("quorum = 1 believes whoever answers first: results are not verified")
-            }
+            Self::Unverified => f.write_str(
+                "quorum = 1 and audit = 0 believe whoever answers first: results are not verified",
+            ),
+            Self::OneVote => f.write_str(
+                "quorum = 1: until its voters have passed their audits, an outcome is one peer's word",
+            ),
             Self::NoAudits => f.write_str("audit = 0 leaves liars unsearched for"),
             Self::BatchChosen { stage, batch, units } => write!(
                 f,

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use protocol::limits::{MODULE_BYTES_MAX, TREE_BYTES_MAX, TREE_ENTRIES_MAX};
 use protocol::{ManifestError, TreeError};
 
+use crate::Unreachable;
+
 /// Why a job cannot be prepared; the text names the file or key, [`Self::hint`] the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
@@ -35,6 +37,9 @@ pub enum PrepareError {
     /// The finished manifest breaks a rule.
     #[error("{}: {source}", path.display())]
     Manifest { path: PathBuf, source: ManifestError },
+    /// The target of `[verify]` is more than can be promised.
+    #[error("{}: {source}", path.display())]
+    Unreachable { path: PathBuf, source: Box<Unreachable> },
 }
 
 impl PrepareError {
@@ -59,6 +64,7 @@ impl PrepareError {
             Self::NoSuchStage { earlier, .. } => {
                 format!("earlier stages are {}", earlier.join(", "))
             }
+            Self::Unreachable { source, .. } => source.hint(),
             Self::Manifest { .. } => "docs/JOBS.md has the limits of every key".into(),
         }
     }

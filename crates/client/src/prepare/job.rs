@@ -10,9 +10,10 @@ use super::cut::{Every, cut_file};
 use super::folder::{read_flat, read_folder};
 use super::{BlobSource, PrepareError, default_batch};
 use crate::api::Blob;
+use crate::assure::settle;
 use crate::{
-    Cut, Draft, DraftInput, DraftSource, DraftStage, DraftStdin, JobFile, SourceSpec, StageSpec,
-    StdinSpec,
+    Cut, Draft, DraftInput, DraftSource, DraftStage, DraftStdin, Goal, JobFile, Promise, Shape,
+    SourceSpec, StageSpec, StdinSpec,
 };
 
 /// A draft and every blob that it names, each once.
@@ -22,12 +23,19 @@ pub struct Prepared {
     pub blobs: Vec<BlobSource>,
     /// Stages whose batch the client chose.
     pub chosen_batches: Vec<String>,
+    /// What the policy was to reach.
+    pub goal: Goal,
 }
 
 impl Prepared {
     /// The manifest as nobody would publish it: for counting and checking.
     pub fn manifest(&self) -> Manifest {
         self.draft.clone().into_manifest(PeerId::new([0; 32]), 0, Hash::ZERO)
+    }
+
+    /// How much of the final results may be wrong, with so many peers, if they are known.
+    pub fn promise(&self, peers: Option<u64>) -> Promise {
+        Promise::of(&Shape::of(&self.draft), &self.draft.policy, self.goal.liars, peers)
     }
 
     /// Bytes of all blobs together.
@@ -61,11 +69,18 @@ pub fn prepare(job: JobFile) -> Result<Prepared, PrepareError> {
         policy: job.policy,
         stages,
     };
-    let prepared = Prepared { draft, blobs: preparation.blobs, chosen_batches };
-    match prepared.manifest().check() {
-        Ok(()) => Ok(prepared),
-        Err(source) => Err(PrepareError::Manifest { path: job.path, source }),
+    let goal = job.goal;
+    let mut prepared = Prepared { draft, blobs: preparation.blobs, chosen_batches, goal };
+    if let Err(source) = prepared.manifest().check() {
+        return Err(PrepareError::Manifest { path: job.path, source });
     }
+    // As many peers are reckoned with as could vote: whoever joins later breaks no promise.
+    let policy = prepared.draft.policy.clone();
+    match settle(&Shape::of(&prepared.draft), policy, &goal, None) {
+        Ok(policy) => prepared.draft.policy = policy,
+        Err(source) => return Err(PrepareError::Unreachable { path: job.path, source }),
+    }
+    Ok(prepared)
 }
 
 /// The blobs that were met so far.

@@ -209,11 +209,13 @@ fn doubtful_jobs_are_warned_about() {
         warned("[verify]\nquorum = 1\naudit = 0\n", "range.to = 64\nbatch = 64\nlimits.fuel = 1"),
         [
             Warning::Unverified,
-            Warning::NoAudits,
             Warning::OneBatch { stage: "s".into(), units: 64 },
             Warning::Metered { stage: "s".into() },
         ]
     );
+    assert_eq!(warned("verify = \"economy\"\n", "range.to = 64\nbatch = 4"), [Warning::OneVote]);
+    let unaudited = warned("[verify]\naudit = 0\n", "range.to = 64\nbatch = 4");
+    assert_eq!(unaudited, [Warning::NoAudits]);
     let chosen = Warning::BatchChosen { stage: "s".into(), batch: 4, units: 64 };
     assert_eq!(warned("", "range.to = 64"), [chosen]);
     assert_eq!(
@@ -239,4 +241,23 @@ fn a_draft_survives_json_and_becomes_the_manifest_it_describes() {
     let draft: Draft = serde_json::from_str(&short).unwrap();
     assert_eq!(draft.stages[0].unit_count(), 2);
     assert!(serde_json::from_str::<Draft>(&short.replace("\"batch\"", "\"bacth\"")).is_err());
+}
+
+#[test]
+fn a_target_becomes_a_policy_or_a_refusal_that_says_what_could_be() {
+    let folder = folder(&[]);
+    let prepared = |verify: &str, range: u64| {
+        let text = format!(
+            "name = \"x\"\n[verify]\n{verify}\n[[stage]]\nname = \"s\"\nmodule = \"m.wasm\"\n\
+             range = {{ to = {range} }}\n"
+        );
+        let job = JobFile::parse(&folder.path().join("job.toml"), &text).unwrap();
+        prepare(job).map_err(|error| (error.to_string(), error.hint()))
+    };
+    let strict = prepared("target = 1e-3", 64).unwrap();
+    assert_eq!((strict.draft.policy.quorum, strict.draft.policy.audit_ppm), (5, 100_000));
+    assert!(strict.promise(None).error <= 1e-3);
+    let (why, hint) = prepared("target = 1e-3\nquorum = 2", 64).unwrap_err();
+    assert!(why.contains("job.toml: a target error of 0.1 % cannot be promised"), "{why}");
+    assert!(hint.contains("quorum = 5 with audit = 0.1 reaches it"), "{hint}");
 }

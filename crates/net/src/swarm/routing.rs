@@ -1,6 +1,7 @@
 //! The DHT: who is in our routing table, what we provide, and look-ups of providers.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use libp2p::core::Endpoint;
@@ -22,6 +23,9 @@ use crate::{DhtError, Key, identity};
 /// While the routing table is smaller than this, each newcomer may be a better place for what we
 /// provide.
 const SMALL_TABLE: usize = 20;
+
+/// The nearest peers that an estimate of the network's size goes by: those a routing table knows best.
+const NEAREST: usize = 20;
 
 /// What the swarm's task remembers about the DHT.
 #[derive(Debug, Default)]
@@ -76,6 +80,19 @@ impl Voice {
             | kad::Event::PendingRoutablePeer { .. }
             | kad::Event::ModeChanged { .. } => {}
         }
+    }
+
+    /// Estimates anew how large the network is.
+    pub(super) fn measure_network(&mut self) {
+        let own = kad::KBucketKey::from(*self.swarm.local_peer_id());
+        let mut distances = Vec::new();
+        for bucket in self.swarm.behaviour_mut().kad.kbuckets() {
+            let top =
+                bucket.iter().map(|peer| (own.distance(peer.node.key).0 >> 192_usize).as_u64());
+            distances.extend(top);
+        }
+        let estimate = network_size(distances);
+        self.shared.network_size.store(estimate, Relaxed);
     }
 
     fn on_routed(&mut self, is_new: bool) {
@@ -188,6 +205,45 @@ impl Voice {
             );
             let addresses = asked.unwrap_or_default().into_iter().take(BOOK_ADDRESSES_MAX);
             self.discovery.learn(name, addresses.map(|address| split(&address).0).collect());
+        }
+    }
+}
+
+/// How many peers there are but us, by their distances from us in 2^-64 of the whole key space.
+///
+/// While the table holds few peers, it holds all. Beyond, peers lie everywhere alike: the n nearest lie
+/// within a share of the space that is about n of all peers.
+fn network_size(mut distances: Vec<u64>) -> u64 {
+    distances.sort_unstable();
+    let known = distances.len() as u64;
+    match distances.get(NEAREST - 1) {
+        Some(&farthest) if NEAREST < distances.len() => {
+            let share = (farthest as f64 + 1.0) / 2_f64.powi(64);
+            known.max(((NEAREST - 1) as f64 / share) as u64)
+        }
+        Some(_) | None => known,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Distances as even as they can be, of which a routing table keeps the nearest and some others.
+    fn even(peers: u64) -> Vec<u64> {
+        let gap = u64::MAX / peers;
+        let nearest = (1..=30).map(|n| n * gap);
+        let farther = (1..=10).map(|n| u64::MAX - n * gap);
+        nearest.chain(farther).collect()
+    }
+
+    #[test]
+    fn a_network_is_as_large_as_its_nearest_peers_are_close() {
+        assert_eq!(network_size(vec![]), 0);
+        assert_eq!(network_size(vec![7, 1, 3]), 3);
+        for peers in [100, 1_000, 100_000, 10_000_000] {
+            let estimate = network_size(even(peers));
+            assert!((peers * 9 / 10..=peers).contains(&estimate), "{peers}: {estimate}");
         }
     }
 }

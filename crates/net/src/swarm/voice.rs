@@ -191,6 +191,7 @@ impl Voice {
         self.send_away_the_silent(now);
         self.find_peers(now);
         self.renew_provided(now);
+        self.measure_network();
         for peer in self.faults.forgive(now) {
             if let Some(peer) = identity::theirs(&peer) {
                 self.swarm.behaviour_mut().blocked.unblock_peer(peer);

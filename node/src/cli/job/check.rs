@@ -4,13 +4,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use client::api::Ending;
-use client::{Prepared, default_batch, show_bytes, show_duration_ms};
+use client::{Client, Prepared, default_batch, show_bytes, show_duration_ms};
 use serde_json::json;
 
 use crate::cli::args::Output;
 use crate::cli::entry::Context;
 use crate::cli::failure::{End, Outcome};
 use crate::cli::job::submit::load;
+use crate::cli::job::terms::{promise, stamp_cost};
 use crate::cli::terminal::{self, table, talk};
 use crate::cli::trial::{Trial, cost, lost};
 
@@ -39,7 +40,16 @@ pub(crate) fn run(context: &Context, file: &Path, no_run: bool) -> Outcome {
     }
     match context.output {
         Output::Json => tell_json(&prepared, &tried)?,
-        Output::Table => tell(&prepared, &tried)?,
+        Output::Table => {
+            tell(&prepared, &tried)?;
+            let node = Client::find(&config.data_dir).and_then(|client| client.node()).ok();
+            talk(promise(&prepared, node.as_ref().map(|node| node.network_size)));
+            if let Some(cost) =
+                node.and_then(|node| stamp_cost(&node, prepared.manifest().work_ms()))
+            {
+                talk(cost);
+            }
+        }
     }
     let all_well = tried.iter().all(|one| one.ending.is_success());
     Ok(if all_well { End::Done } else { End::Failed })
@@ -105,5 +115,14 @@ fn tell_json(prepared: &Prepared, tried: &[Tried]) -> Outcome<()> {
             })
         })
         .collect();
-    terminal::json(&json!({ "draft": prepared.draft, "tried": tried }))
+    let promise = prepared.promise(None);
+    let promise = json!({
+        "quorum": promise.quorum,
+        "audit_ppm": promise.audit_ppm,
+        "liars": promise.liars,
+        "peers": promise.peers,
+        "ancestry": promise.ancestry,
+        "error": promise.error,
+    });
+    terminal::json(&json!({ "draft": prepared.draft, "tried": tried, "promise": promise }))
 }

@@ -7,6 +7,7 @@ use client::{Client, show_bytes};
 use protocol::outcome_folder;
 
 use crate::cli::args::Output;
+use crate::cli::assurance::word;
 use crate::cli::entry::Context;
 use crate::cli::failure::Outcome;
 use crate::cli::many::for_each;
@@ -91,9 +92,9 @@ impl Fetched {
             talk(format!("and {} more that failed", self.failed - FAILURES_TOLD));
         }
         let verified = match self.unverified {
-            0 => "verified",
-            all if all == self.units => "not verified",
-            _ => "not all verified",
+            0 => format!("verified, {}", word(status.assurance)),
+            all if all == self.units => "not verified".to_owned(),
+            _ => "not all verified".to_owned(),
         };
         let units = show::units(self.units);
         match to {

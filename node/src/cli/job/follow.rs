@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 
 use client::api::{JobState, JobStatus};
 use client::{Client, ClientError};
-use protocol::JobId;
+use protocol::{JobId, PeerId};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::cli::args::Until;
+use crate::cli::assurance::{is_enough, until_by_default};
 use crate::cli::failure::{End, Outcome};
 
 /// After a loss of connection, how often to look whether the node is back.
@@ -59,16 +61,24 @@ impl Follow {
 }
 
 /// Tells when nothing more is to be expected of a job.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Settled {
+    /// How sure the outcomes must be, if somebody has said it.
+    until: Option<Until>,
+    /// The node that is asked.
+    me: Option<PeerId>,
     /// Since when the job has been computed, but not verified.
     alone: Option<Instant>,
 }
 
 impl Settled {
-    /// Whether the job is over.
-    pub(crate) fn look(&mut self, client: &Client, state: &JobState) -> Next {
-        match state {
+    pub(crate) fn new(client: &Client, until: Option<Until>) -> Self {
+        Self { until, me: client.node().ok().map(|node| node.peer), alone: None }
+    }
+
+    /// Whether the job is over, and as sure as it is to be.
+    pub(crate) fn look(&mut self, client: &Client, status: &JobStatus) -> Next {
+        match &status.state {
             JobState::Seeking | JobState::Fetching | JobState::Running => {
                 self.alone = None;
                 Next::Wait(None)
@@ -81,8 +91,11 @@ impl Settled {
                     Some(_) | None => Next::Over,
                 }
             }
-            JobState::Verified
-            | JobState::Failed { .. }
+            JobState::Verified => {
+                let until = self.until.unwrap_or_else(|| until_by_default(status, self.me));
+                if is_enough(status.assurance, until) { Next::Over } else { Next::Wait(None) }
+            }
+            JobState::Failed { .. }
             | JobState::Broken { .. }
             | JobState::Cancelled
             | JobState::Expired => Next::Over,

@@ -75,7 +75,7 @@ fn wait(client: &Client, job: JobId, args: &GetArgs) -> Outcome<JobStatus> {
     let started = Instant::now();
     let follow = Follow::start(client, job)?;
     let mut progress = Progress::new();
-    let mut settled = Settled::default();
+    let mut settled = Settled::new(client, args.until);
     let mut last: Option<Box<JobStatus>> = None;
     loop {
         let found = last
@@ -104,7 +104,7 @@ fn wait(client: &Client, job: JobId, args: &GetArgs) -> Outcome<JobStatus> {
         }
         let Some(status) = last.as_deref() else { continue };
         let is_underway = matches!(status.state, JobState::Seeking | JobState::Fetching);
-        let over = settled.look(client, &status.state) == Next::Over;
+        let over = settled.look(client, status) == Next::Over;
         if over || (!args.wait && !is_underway) {
             return last.map_or_else(|| Err(unfinished_nothing()), |last| Ok(*last));
         }

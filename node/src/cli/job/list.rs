@@ -1,6 +1,7 @@
 //! `dugnad job list`
 
 use crate::cli::args::Output;
+use crate::cli::assurance::outcome;
 use crate::cli::door::running;
 use crate::cli::entry::Context;
 use crate::cli::failure::{End, Outcome};
@@ -20,7 +21,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
             vec![
                 show::short(status.job),
                 status.name.clone(),
-                show::state(&status.state),
+                outcome(status),
                 format!("{done}/{units}"),
                 show::short_peer(status.submitter),
             ]

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use client::api::{JobStatus, StageStatus};
 
+use crate::cli::assurance::{counts, outcome, progress};
 use crate::cli::show;
 use crate::cli::terminal::{clean, talk};
 
@@ -20,7 +21,7 @@ pub(crate) struct Progress {
     /// Lines that are drawn over.
     drawn: usize,
     /// What the last plain line was about.
-    said: Option<(String, u64, bool)>,
+    said: Option<(String, u64, bool, u64)>,
 }
 
 impl Progress {
@@ -34,7 +35,9 @@ impl Progress {
         } else {
             let (done, units) = show::done(status);
             let steps = (done * STEPS).checked_div(units).unwrap_or(0);
-            let now = (show::state(&status.state), steps, status.safe_to_leave);
+            let [_, finals, sealed] = counts(status);
+            let sure = (finals + 2 * sealed).saturating_mul(STEPS).checked_div(units).unwrap_or(0);
+            let now = (outcome(status), steps, status.safe_to_leave, sure);
             if self.said.as_ref() != Some(&now) {
                 let safe = if status.safe_to_leave { ", safe to leave" } else { "" };
                 talk(line(status) + safe);
@@ -67,7 +70,10 @@ impl Progress {
 
 fn line(status: &JobStatus) -> String {
     let (done, units) = show::done(status);
-    let mut line = format!("{done} of {}: {}", show::units(units), show::state(&status.state));
+    let mut line = format!("{done} of {}: {}", show::units(units), outcome(status));
+    if let Some(progress) = progress(status) {
+        line += &format!(" ({progress})");
+    }
     if let Some(why) = &status.idle_reason {
         line += &format!(" (this node does not work on it: {why})");
     }
@@ -98,6 +104,8 @@ fn bar(stage: &StageStatus, width: usize) -> String {
         (stage.running, "running"),
         (stage.contested, "contested"),
         (stage.self_executed, "not verified"),
+        (stage.finals, "final"),
+        (stage.sealed, "sealed"),
     ] {
         if 0 < count {
             line += &format!("  {count} {what}");
@@ -120,9 +128,11 @@ mod tests {
             self_executed: 0,
             accepted: 24,
             contested: 2,
-            ..StageStatus::default()
+            finals: 6,
+            sealed: 12,
         };
-        let want = "tiles    [############----........] 24/48  8 running  2 contested";
+        let want =
+            "tiles    [############----........] 24/48  8 running  2 contested  6 final  12 sealed";
         assert_eq!(bar(&stage, 7), want);
         assert!(bar(&StageStatus::default(), 0).contains("0/0"));
     }

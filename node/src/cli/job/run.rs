@@ -3,7 +3,8 @@
 use client::api::{JobState, JobStatus};
 use protocol::JobId;
 
-use crate::cli::args::{Output, RunArgs};
+use crate::cli::args::{Output, RunArgs, Until};
+use crate::cli::assurance::outcome;
 use crate::cli::door::Door;
 use crate::cli::entry::Context;
 use crate::cli::failure::{End, Failure, Outcome};
@@ -23,7 +24,7 @@ pub(crate) fn run(context: &Context, args: &RunArgs) -> Outcome {
     let door = Door::open(context, &args.settings)?;
     let ended = hand_over(&door.client, &prepared).and_then(|job| {
         talk(format!("job {job}"));
-        match follow(&door, job)? {
+        match follow(&door, job, args.until)? {
             Ended::Over(status) => finish(context, args, &door, &status),
             Ended::Left => Ok(End::Interrupted),
         }
@@ -39,10 +40,10 @@ enum Ended {
     Left,
 }
 
-fn follow(door: &Door, job: JobId) -> Outcome<Ended> {
+fn follow(door: &Door, job: JobId, until: Option<Until>) -> Outcome<Ended> {
     let follow = Follow::start(&door.client, job)?;
     let mut progress = Progress::new();
-    let mut settled = Settled::default();
+    let mut settled = Settled::new(&door.client, until);
     let mut last: Option<Box<JobStatus>> = None;
     let mut within = None;
     let mut asked_to_leave = false;
@@ -67,7 +68,7 @@ fn follow(door: &Door, job: JobId) -> Outcome<Ended> {
             talk(come_back(job, status));
             return Ok(Ended::Left);
         }
-        match settled.look(&door.client, &status.state) {
+        match settled.look(&door.client, status) {
             Next::Over => return Ok(last.map_or(Ended::Left, Ended::Over)),
             Next::Wait(at_most) => within = at_most,
         }
@@ -155,7 +156,7 @@ pub(crate) fn unfinished(status: &JobStatus) -> Failure {
     let error = if status.state == JobState::Seeking {
         "nobody who could be asked knows the job".to_owned()
     } else {
-        format!("{done} of {}: {}", show::units(units), show::state(&status.state))
+        format!("{done} of {}: {}", show::units(units), outcome(status))
     };
     Failure::new(end, error, hint)
 }

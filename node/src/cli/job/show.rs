@@ -1,8 +1,10 @@
 //! `dugnad job show`
 
 use client::api::{JobState, JobStatus};
+use protocol::PeerId;
 
 use crate::cli::args::Output;
+use crate::cli::assurance::{outcome, waits};
 use crate::cli::door::running;
 use crate::cli::entry::Context;
 use crate::cli::failure::{End, Outcome};
@@ -13,20 +15,24 @@ use crate::cli::terminal::{data, json, table};
 const STUCK_SHOWN: usize = 20;
 
 pub(crate) fn run(context: &Context, job: &str) -> Outcome {
-    let status = running(context)?.job(job)?;
+    let client = running(context)?;
+    let status = client.job(job)?;
     match context.output {
         Output::Json => json(&status)?,
-        Output::Table => print(&status)?,
+        Output::Table => print(&status, client.node()?.peer)?,
     }
     Ok(End::Done)
 }
 
-fn print(status: &JobStatus) -> Outcome<()> {
+fn print(status: &JobStatus, me: PeerId) -> Outcome<()> {
     data(format!("job        {}", status.job))?;
     data(format!("name       {}", status.name))?;
     data(format!("submitter  {}", status.submitter))?;
-    data(format!("state      {}", show::state(&status.state)))?;
-    data(format!("executions {}", status.executions))?;
+    data(format!("state      {}", outcome(status)))?;
+    for anchor in &status.anchors {
+        data(format!("anchor     {anchor}"))?;
+    }
+    data(format!("executions {}, of which {} were audits", status.executions, status.audits))?;
     data(format!("disputed   {}", show::units(status.disputed)))?;
     data(format!("keepers    {}", show::keepers(status)))?;
     if let Some(why) = &status.idle_reason {
@@ -44,12 +50,29 @@ fn print(status: &JobStatus) -> Outcome<()> {
                 stage.accepted,
                 stage.self_executed,
                 stage.contested,
+                stage.finals,
+                stage.sealed,
             ];
             std::iter::once(stage.name.clone()).chain(counts.map(|n| n.to_string())).collect()
         })
         .collect();
-    let heading = ["STAGE", "UNITS", "OPEN", "RUNNING", "ACCEPTED", "SELF-EXECUTED", "CONTESTED"];
+    let heading = [
+        "STAGE",
+        "UNITS",
+        "OPEN",
+        "RUNNING",
+        "ACCEPTED",
+        "SELF-EXECUTED",
+        "CONTESTED",
+        "FINAL",
+        "SEALED",
+    ];
     table(&heading, &rows)?;
+    let waits = waits(status, me);
+    if !waits.is_empty() {
+        data("")?;
+        waits.into_iter().try_for_each(data)?;
+    }
     peers(status)?;
     stuck(status)
 }

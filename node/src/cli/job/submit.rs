@@ -6,10 +6,12 @@ use client::{Client, JobFile, Prepared, check, prepare, show_bytes};
 use protocol::JobId;
 
 use crate::cli::args::{Output, SubmitArgs};
+use crate::cli::assurance::outcome;
 use crate::cli::door::running;
 use crate::cli::entry::Context;
 use crate::cli::failure::{End, Outcome};
 use crate::cli::job::follow::{Follow, News};
+use crate::cli::job::terms::{promise, stamp_cost};
 use crate::cli::many::for_each;
 use crate::cli::show;
 use crate::cli::terminal::{data, json, talk};
@@ -46,6 +48,11 @@ pub(crate) fn hand_over(client: &Client, prepared: &Prepared) -> Outcome<JobId> 
     ));
     // Small blobs that arrive together share a write to the node's disk.
     for_each(&prepared.blobs, |source| Ok(client.put(source)?))?;
+    let node = client.node()?;
+    talk(promise(prepared, Some(node.network_size)));
+    if let Some(cost) = stamp_cost(&node, manifest.work_ms()) {
+        talk(cost);
+    }
     Ok(client.submit(&prepared.draft)?)
 }
 
@@ -65,7 +72,7 @@ fn wait_for_keepers(client: &Client, job: JobId) -> Outcome {
                 }
                 let end = show::end(&status.state);
                 if !matches!(end, End::Done | End::Undecided | End::Unverified) {
-                    talk(show::state(&status.state));
+                    talk(outcome(&status));
                     return Ok(end);
                 }
             }

@@ -4,7 +4,7 @@ use crate::cli::args::JobVerb;
 use crate::cli::door::running;
 use crate::cli::entry::Context;
 use crate::cli::failure::{End, Outcome};
-use crate::cli::job::{check, get, init, list, run, show, submit, watch};
+use crate::cli::job::{check, explain, get, init, list, run, show, submit, watch};
 use crate::cli::terminal::talk;
 
 pub(crate) fn dispatch(context: &Context, verb: JobVerb) -> Outcome {
@@ -15,7 +15,8 @@ pub(crate) fn dispatch(context: &Context, verb: JobVerb) -> Outcome {
         JobVerb::Submit(args) => submit::run(context, &args),
         JobVerb::List => list::run(context),
         JobVerb::Show { job } => show::run(context, &job),
-        JobVerb::Watch { job } => watch::run(context, &job),
+        JobVerb::Explain { job } => explain::run(context, &job),
+        JobVerb::Watch { job, until } => watch::run(context, &job, until),
         JobVerb::Get(args) => get::run(context, &args),
         JobVerb::Cancel { job } => cancel(context, &job),
     }

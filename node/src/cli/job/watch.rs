@@ -2,7 +2,8 @@
 
 use client::api::JobStatus;
 
-use crate::cli::args::Output;
+use crate::cli::args::{Output, Until};
+use crate::cli::assurance::outcome;
 use crate::cli::door::running;
 use crate::cli::entry::Context;
 use crate::cli::failure::{End, Outcome};
@@ -12,12 +13,12 @@ use crate::cli::job::run::unfinished;
 use crate::cli::show;
 use crate::cli::terminal::{json, talk};
 
-pub(crate) fn run(context: &Context, job: &str) -> Outcome {
+pub(crate) fn run(context: &Context, job: &str, until: Option<Until>) -> Outcome {
     let client = running(context)?;
     let job = client.job(job)?.job;
     let follow = Follow::start(&client, job)?;
     let mut progress = Progress::new();
-    let mut settled = Settled::default();
+    let mut settled = Settled::new(&client, until);
     let mut last = None;
     let mut within = None;
     loop {
@@ -37,7 +38,7 @@ pub(crate) fn run(context: &Context, job: &str) -> Outcome {
             News::Silence => {}
         }
         let Some(status) = last.as_deref() else { continue };
-        within = match settled.look(&client, &status.state) {
+        within = match settled.look(&client, status) {
             Next::Over => break finish(status),
             Next::Wait(at_most) => at_most,
         };
@@ -48,7 +49,11 @@ fn finish(status: &JobStatus) -> Outcome {
     let end = show::end(&status.state);
     match end {
         End::Done | End::Unverified => {
-            talk(format!("results: `dugnad job get {} -o DIR`", show::short(status.job)));
+            talk(format!(
+                "{}; results: `dugnad job get {} -o DIR`",
+                outcome(status),
+                show::short(status.job)
+            ));
             Ok(end)
         }
         End::Failed
