@@ -3,6 +3,7 @@
 mod args;
 mod blob;
 mod config;
+mod credit;
 mod door;
 mod entry;
 mod exec;
@@ -13,6 +14,7 @@ mod key;
 mod many;
 mod node;
 mod peer;
+mod proof;
 mod save;
 mod show;
 mod terminal;

@@ -2,6 +2,7 @@
 
 mod handle;
 mod metrics;
+mod proof;
 mod reading;
 mod results;
 mod start;
@@ -9,6 +10,7 @@ mod submit;
 mod view;
 
 pub use handle::{CancelError, Node};
+pub use proof::ProofError;
 pub use reading::BlobError;
 pub use results::{ResultUnit, ResultsError};
 pub use start::StartError;

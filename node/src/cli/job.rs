@@ -5,12 +5,18 @@ mod fetch;
 mod follow;
 mod get;
 mod init;
+mod larder;
+mod leaves;
 mod list;
 mod progress;
+mod prove;
 mod run;
+mod sample;
 mod show;
 mod submit;
 mod verbs;
+mod verdict;
+mod verify;
 mod watch;
 
 pub(crate) use verbs::dispatch;
