@@ -9,6 +9,7 @@ use protocol::limits::BUNDLE_BYTES_MAX;
 use protocol::{Bundle, BundleError, JobId, Opened};
 
 use crate::cli::failure::{End, Failure, Outcome};
+use crate::cli::save::open_to_others;
 
 /// Asks a node for a job's bundle. The node is not believed: the bundle must be about the job asked for.
 pub(crate) fn fetch(client: &Client, text: &str) -> Outcome<(Vec<u8>, Bundle)> {
@@ -47,6 +48,7 @@ pub(crate) fn write(path: &Path, pieces: &[Vec<u8>]) -> Outcome<()> {
     for piece in pieces {
         file.write_all(piece).map_err(fail)?;
     }
+    open_to_others(file.as_file()).map_err(fail)?;
     file.persist(path).map_err(|error| at(path, &error.error))?;
     Ok(())
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use client::api::Assurance;
 use protocol::{
-    About, Gathered, Hash, JobId, Ledger, NetworkId, Opened, PeerId, Slot, Standing, StepId, Tally,
-    UnitVerdict,
+    About, BatchVerdict, Gathered, Hash, JobId, Ledger, NetworkId, Opened, PeerId, Slot, Standing,
+    StepId, Tally, UnitVerdict,
 };
 use serde::Serialize;
 
@@ -21,7 +21,9 @@ pub(crate) struct Report {
     pub(crate) steps: u64,
     /// How sure the least sure outcome is.
     pub(crate) assurance: Assurance,
-    /// Whether every unit has an outcome that independent peers stand behind, by the votes alone.
+    /// Whether every unit has an outcome that nobody questions and no seal overrules.
+    pub(crate) settled: bool,
+    /// Whether independent peers stand behind all of them, too.
     pub(crate) verified: bool,
     pub(crate) cancelled: bool,
     pub(crate) stages: Vec<StageReport>,
@@ -102,7 +104,10 @@ impl Report {
         let manifest = plan.manifest();
         let stages: Vec<StageReport> = plan.stages().map(|n| stage(ledger, n)).collect();
         let seals = seals(ledger);
-        let sure = |one: &StageReport| one.open + one.self_executed + one.contested == 0;
+        let all = |is: fn(&BatchVerdict) -> bool| {
+            plan.stages().all(|stage| verdict.batches(stage).iter().all(is))
+        };
+        let as_voted = seals.differing + seals.without_votes == 0;
         Self {
             job: manifest.job(),
             name: manifest.name.clone(),
@@ -114,8 +119,8 @@ impl Report {
                 protocol::Assurance::Final => Assurance::Final,
                 protocol::Assurance::Sealed => Assurance::Sealed,
             },
-            verified: stages.iter().all(|one| sure(one) && one.root.is_some())
-                && seals.differing + seals.without_votes == 0,
+            settled: all(BatchVerdict::is_settled) && as_voted,
+            verified: all(BatchVerdict::is_verified) && as_voted,
             cancelled: ledger.is_cancelled(),
             stages,
             voters: voters(ledger),
@@ -128,12 +133,10 @@ impl Report {
 
     /// The exit code that it amounts to: 0 only where everything is verified.
     pub(crate) fn end(&self) -> End {
-        let only_alone = self.stages.iter().all(|s| s.open + s.contested == 0)
-            && self.seals.differing + self.seals.without_votes == 0;
-        match (self.verified, only_alone) {
+        match (self.verified, self.settled) {
             (true, _) => End::Done,
-            (false, true) if self.stages.iter().any(|s| s.self_executed != 0) => End::Unverified,
-            (false, _) => End::Undecided,
+            (false, true) => End::Unverified,
+            (false, false) => End::Undecided,
         }
     }
 }
