@@ -15,7 +15,6 @@ use crate::shell::{Changes, Clock, Journal, Shared, fetch, forget, pack, probe, 
 
 /// What a [`crate::Node`] asks of the engine's task.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "few are under way, and most of them are events")]
 pub(crate) enum Ask {
     /// Give the engine an event; the answer comes once all that it recorded then is on disk.
     Tell(Event, oneshot::Sender<()>),

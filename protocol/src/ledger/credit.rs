@@ -64,8 +64,10 @@ impl Ledger {
             // Sealed as something else than what the votes have given.
             return 0;
         }
-        let leaves =
-            self.units_root(stage, batch, self.last_verdict().gathered(stage)).and_then(|units| {
+        let leaves = self
+            .plan()
+            .units_root(stage, batch, self.last_verdict().gathered(stage))
+            .and_then(|units| {
                 let slot = Slot { stage, about: About::Batch(batch), units };
                 self.book(&slot)?.leaves_of(root)
             });

@@ -229,7 +229,7 @@ fn stated(ledger: &Ledger, stage: u16, unit: u64, peer: PeerId) -> Option<Hash> 
 pub(crate) fn slot(ledger: &Ledger, stage: u16, about: About) -> Option<Slot> {
     let gathered = ledger.last_verdict().gathered(stage);
     let units = match about {
-        About::Batch(batch) => ledger.units_root(stage, batch, gathered)?,
+        About::Batch(batch) => ledger.plan().units_root(stage, batch, gathered)?,
         About::Unit(unit) => ledger.plan().unit_hash(stage, unit, gathered)?,
     };
     Some(Slot { stage, about, units })
