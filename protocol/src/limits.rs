@@ -98,5 +98,5 @@ pub const HEADS_MAX: usize = 8192;
 pub const LOG_GAP_MAX: u64 = 1024;
 
 /// A file of proof bundles. A batch of 1,024 units with two voters, a tenth of it audited and its leaves
-/// posted takes 173 KiB, a job of a million such units 165 MiB (`protocol/tests/verdict/bundle.rs`).
+/// posted takes 168 KiB, a job of a million such units 161 MiB (`protocol/tests/verdict/bundle.rs`).
 pub const BUNDLE_BYTES_MAX: usize = 512 << 20;

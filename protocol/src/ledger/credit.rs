@@ -64,13 +64,7 @@ impl Ledger {
             // Sealed as something else than what the votes have given.
             return 0;
         }
-        let leaves = self
-            .plan()
-            .units_root(stage, batch, self.last_verdict().gathered(stage))
-            .and_then(|units| {
-                let slot = Slot { stage, about: About::Batch(batch), units };
-                self.book(&slot)?.leaves_of(root)
-            });
+        let leaves = self.batch_book(stage, batch).and_then(|book| book.leaves_of(root));
         let is_wrong = |(unit, verdict): &(&u64, &UnitVerdict)| match verdict {
             UnitVerdict::Accepted(digest) | UnitVerdict::Decided(digest) => {
                 leaves.and_then(|leaves| leaves.get((**unit - first) as usize)) != Some(digest)
@@ -107,19 +101,26 @@ impl Ledger {
             }
             (None, Standing::SelfExecuted { .. } | Standing::Open) => false,
         };
-        // A ballot without a pack of its own repeats what its author executed with the batch.
-        let ballots = book.votes().filter(|(peer, cast)| {
-            cast.pack.is_some() && agrees(cast) && book.is_vouched_for(*peer)
-        });
+        let whole = self.batch_book(stage, batch);
+        let has_voted = |peer| whole.is_some_and(|book| book.vote_of(peer).is_some());
+        let ballots =
+            book.votes().filter(|(peer, cast)| agrees(cast) && book.is_vouched_for(*peer));
         for (peer, _) in ballots {
             let credit = credits.entry(peer).or_default();
             match &of.standing {
-                Standing::Quorum { voters, .. } if voters.contains(&peer) => continue,
+                // Who voted on the batch repeats in a ballot what it executed with it.
+                Standing::Quorum { .. } if has_voted(peer) => continue,
                 Standing::Quorum { .. } => credit.audits += 1,
                 Standing::SelfExecuted { .. } | Standing::Open => credit.units += 1,
             }
             credit.cpu_ms += self.cpu_ms(stage, 1);
         }
+    }
+
+    /// What was said about a batch as a whole.
+    fn batch_book(&self, stage: u16, batch: u32) -> Option<&Book> {
+        let units = self.plan().units_root(stage, batch, self.last_verdict().gathered(stage))?;
+        self.book(&Slot { stage, about: About::Batch(batch), units })
     }
 
     fn cpu_ms(&self, stage: u16, units: u64) -> u64 {

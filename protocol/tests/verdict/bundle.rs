@@ -249,12 +249,11 @@ fn credit_is_given_for_joined_votes_and_true_audits_and_not_to_liars_or_the_subm
     let honest: Vec<String> = crate::world::names("h", 8);
     let outcome = w.true_outcome(1, 1);
     w.ballots(1, 1, &crate::world::strs(&honest), outcome);
-    let pack = Some(protocol::BlobRef::of(b"pack"));
     let slot = w.unit(0, 2);
     let trace = protocol::hash("trace", &[truth[2].as_bytes()]);
     let Item::Vote(vote) = w.vote_item("auditor", slot, truth[2], trace) else { unreachable!() };
     let path = protocol::merkle_path(&truth, 2);
-    w.emit("auditor", vec![Item::Vote(protocol::Vote { pack, path, ..vote })]);
+    w.emit("auditor", vec![Item::Vote(protocol::Vote { path, ..vote })]);
     w.vouch("a", slot, "auditor", truth[2]);
 
     let ledger = open(&bundled(&w.ledger(&w.steps))).unwrap().ledger;
@@ -282,9 +281,8 @@ fn a_job_of_a_million_audited_units_fits_a_bundle() {
         w.vouch("a", slot, &who, truth[i]);
         w.vouch("b", slot, &who, truth[i]);
     }
-    // Ballots name a pack, which those of this world do not.
-    let batch = bundled(&w.ledger(&w.steps)).len() + 103 * 44;
+    let batch = bundled(&w.ledger(&w.steps)).len();
     let million = batch * 1_000_000 / 1024;
-    assert_eq!((batch >> 10, million >> 20), (173, 165));
+    assert_eq!((batch >> 10, million >> 20), (168, 161));
     assert!(million * 3 < BUNDLE_BYTES_MAX);
 }
