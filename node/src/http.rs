@@ -8,6 +8,7 @@ mod guard;
 mod jobs;
 mod node;
 mod peers;
+mod proof;
 mod refusal;
 mod routes;
 mod serve;

@@ -2,6 +2,7 @@
 
 mod handle;
 mod metrics;
+mod proof;
 mod reading;
 mod results;
 mod start;
@@ -10,6 +11,7 @@ mod terms;
 mod view;
 
 pub use handle::{CancelError, Node};
+pub use proof::ProofError;
 pub use reading::BlobError;
 pub use results::{ResultUnit, ResultsError};
 pub use start::StartError;

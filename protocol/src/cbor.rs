@@ -53,6 +53,18 @@ pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8], max: usize) -> Resu
     if encode(&value) == bytes { Ok(value) } else { Err(DecodeError::NotCanonical) }
 }
 
+/// Reads the first of several values that follow each other; also returns what is behind it.
+///
+/// # Errors
+/// [`DecodeError`] says which rule the bytes broke.
+pub(crate) fn decode_first<T: Serialize + DeserializeOwned>(
+    bytes: &[u8],
+    max: usize,
+) -> Result<(T, &[u8]), DecodeError> {
+    let (first, rest) = bytes.split_at(scan(bytes)?);
+    Ok((decode(first, max)?, rest))
+}
+
 /// Walks one item without recursion and returns where it ends.
 fn scan(bytes: &[u8]) -> Result<usize, DecodeError> {
     let mut at = 0;

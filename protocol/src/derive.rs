@@ -76,6 +76,11 @@ impl Plan {
         all.filter(|tree| !self.parts.contains_key(&tree.id)).collect()
     }
 
+    /// The trees of `parts` stages that are known, by their blobs' names.
+    pub fn parts(&self) -> impl Iterator<Item = (&BlobId, &Tree)> {
+        self.parts.iter()
+    }
+
     /// Gives a `parts` tree to the plan; one whose size is not what its stage states is refused.
     pub fn add_parts(&mut self, id: BlobId, tree: Tree) -> bool {
         let fits = self.manifest.stages.iter().all(|stage| match &stage.source {

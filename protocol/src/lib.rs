@@ -6,6 +6,7 @@ pub mod limits;
 
 mod announce;
 mod blob;
+mod bundle;
 mod cbor;
 mod derive;
 mod id;
@@ -26,12 +27,13 @@ mod wire;
 
 pub use announce::{Announcement, Claim};
 pub use blob::{Subtrees, chunk_count, chunk_len};
+pub use bundle::{Bundle, BundleError, Opened};
 pub use cbor::{DecodeError, decode, encode};
 pub use derive::{Gathered, PART_PATH, Plan, outcome_folder};
 pub use id::{BlobId, Hash, JobId, NetworkId, ParseIdError, PeerId, StepId, UnitId, hash};
 pub use ledger::{
-    Assurance, Audited, BatchVerdict, Book, Cast, Conviction, Inserted, Ledger, Refusal, Standing,
-    UnitVerdict, Verdict,
+    Assurance, Audited, BatchVerdict, Book, Cast, Conviction, Credit, Inserted, Ledger, Refusal,
+    Standing, Tally, UnitVerdict, Verdict,
 };
 pub use manifest::{
     Axis, ByName, Each, Gather, Grid, Manifest, ManifestError, PROTOCOL, Parts, Policy, Range,

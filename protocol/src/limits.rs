@@ -96,3 +96,7 @@ pub const STEPS_SENT_MAX: usize = 512;
 pub const HEADS_MAX: usize = 8192;
 /// Steps of one log that are kept although earlier ones are missing.
 pub const LOG_GAP_MAX: u64 = 1024;
+
+/// A file of proof bundles. A batch of 1,024 units with two voters, a tenth of it audited and its leaves
+/// posted takes 168 KiB, a job of a million such units 161 MiB (`protocol/tests/verdict/bundle.rs`).
+pub const BUNDLE_BYTES_MAX: usize = 512 << 20;

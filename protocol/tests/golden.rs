@@ -85,6 +85,7 @@ impl Vectors {
         outcomes(&mut to);
         votes(&mut to);
         statements(&mut to);
+        bundles(&mut to);
         to
     }
 }
@@ -376,4 +377,16 @@ fn statements(to: &mut Vectors) {
             to.bytes(&format!("message {name}"), &message.to_bytes());
         }
     }
+}
+
+/// Everything in a bundle but steps, which are above.
+fn bundles(to: &mut Vectors) {
+    let network = NetworkId::named("golden");
+    let mut plan = Plan::new(manifest());
+    let (tree, blob) = parts_tree();
+    assert!(plan.add_parts(blob.id, tree));
+    let announcement = alice().sign(network, Announcement::of(&manifest()));
+    let bundle = Bundle::new(network, &Ledger::new(plan.into()), Some(&announcement));
+    to.bytes("bundle", &bundle.to_bytes());
+    assert_eq!(Bundle::from_bytes(&bundle.to_bytes()), Ok(bundle));
 }

@@ -273,6 +273,25 @@ fn trees_and_packs_from_strangers_never_panic() {
 }
 
 #[test]
+fn bundles_from_strangers_never_panic_and_what_opens_is_signed() {
+    let mut ledger = Ledger::new(Arc::new(Plan::new(manifest())));
+    ledger.insert(key().sign(network(), step())).unwrap();
+    let announcement = key().sign(network(), Announcement::of(&manifest()));
+    let valid = Bundle::new(network(), &ledger, Some(&announcement)).to_bytes();
+    let mut opened = 0;
+    feed("bundles", std::slice::from_ref(&valid), 20_000, |bytes| {
+        let bundle = Bundle::from_bytes(bytes).ok()?;
+        let again = bundle.to_bytes();
+        if bundle.open().is_ok() {
+            assert_eq!(bytes, valid, "a changed bundle passed");
+            opened += 1;
+        }
+        Some(again)
+    });
+    assert!(0 < opened);
+}
+
+#[test]
 fn texts_from_strangers_never_panic() {
     let mut dice = Dice::new("texts");
     let valid =

@@ -12,7 +12,7 @@ use crate::liar::LiarArgs;
 use crate::{bench, demo, interrupt, liar, scenario, up};
 
 /// Commands of `dugnad`, passed on as they are.
-const OF_DUGNAD: [&str; 7] = ["node", "job", "exec", "blob", "peer", "config", "key"];
+const OF_DUGNAD: [&str; 8] = ["node", "job", "credit", "exec", "blob", "peer", "config", "key"];
 
 /// Networks of real nodes on this machine, on loopback.
 #[derive(Debug, Parser)]

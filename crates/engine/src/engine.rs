@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::{
-    Announcement, Heads, Hello, Inserted, Item, JobId, Manifest, Message, PeerId, Refusal, Signed,
-    Stamp, Step,
+    Announcement, Bundle, Heads, Hello, Inserted, Item, JobId, Manifest, Message, PeerId, Refusal,
+    Signed, Stamp, Step,
 };
 
 use crate::core::Core;
@@ -96,6 +96,22 @@ impl Engine {
     pub fn results(&self, job: JobId) -> Option<Vec<BatchResult>> {
         match &self.jobs.get(&job)?.phase {
             Phase::Active(active) => active.results(),
+            Phase::Seeking(_)
+            | Phase::Noted
+            | Phase::Manifest(_)
+            | Phase::Parts { .. }
+            | Phase::Broken { .. } => None,
+        }
+    }
+
+    /// Everything that a job's verdict follows from, once the manifest and its trees are here.
+    pub fn proof(&self, job: JobId) -> Option<Bundle> {
+        let job = self.jobs.get(&job)?;
+        match &job.phase {
+            Phase::Active(active) => {
+                let announcement = job.announcement.as_ref();
+                Some(Bundle::new(self.core.config.network, &active.ledger, announcement))
+            }
             Phase::Seeking(_)
             | Phase::Noted
             | Phase::Manifest(_)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::{About, Assurance, Audited, PeerId, Slot, Standing, UnitVerdict};
+use protocol::{About, Assurance, Audited, PeerId, Slot, Standing, Tally};
 
 use crate::active::Active;
 use crate::core::Core;
@@ -147,46 +147,28 @@ impl Active {
         waiting.map(|stage| self.plan().partition(stage).units()).sum()
     }
 
-    /// Units of a stage by verdict alone, and the batches without any.
+    /// Units of a stage by verdict alone, and the batches in which some have none.
     fn count(&self, stage: u16) -> (StageView, Vec<(u32, u64)>) {
-        let (mut view, mut open) = (StageView::default(), Vec::new());
         let verdict = self.ledger.last_verdict();
-        for (batch, of) in (0..).zip(verdict.batches(stage)) {
-            let units = self.plan().partition(stage).units_of(batch);
-            let size = units.end - units.start;
-            let contested =
-                of.units.values().filter(|unit| **unit == UnitVerdict::Contested).count() as u64;
-            let alone = of.units.len() as u64 - contested;
-            view.contested += contested;
-            if of.is_sealed {
-                // Whatever has become of the votes: an anchor's word stands in their place.
-                view.accepted += size;
-                if verdict.assurance(self.plan(), stage, batch) == Assurance::Sealed {
-                    view.sealed += size;
-                }
-                continue;
-            }
-            match verdict.assurance(self.plan(), stage, batch) {
-                Assurance::Provisional => {}
-                Assurance::Final => view.finals += size,
-                Assurance::Sealed => view.sealed += size,
-            }
-            match &of.standing {
-                Standing::Quorum { .. } => view.accepted += size - contested,
-                Standing::SelfExecuted { .. } => view.self_executed += size - contested,
-                Standing::Open => {
-                    view.accepted += alone;
-                    open.push((batch, size - contested - alone));
-                }
-            }
-        }
-        (view, open)
+        let Tally { units, self_executed, accepted, contested, finals, sealed, .. } =
+            verdict.tally(self.plan(), stage);
+        let view = StageView {
+            units,
+            self_executed,
+            accepted,
+            contested,
+            finals,
+            sealed,
+            ..StageView::default()
+        };
+        let batches = 0..verdict.batches(stage).len() as u32;
+        let open = batches.map(|batch| (batch, verdict.tally_of(self.plan(), stage, batch).open));
+        (view, open.filter(|(_, units)| *units != 0).collect())
     }
 
     fn describe_stage(&self, core: &Core, stage: u16) -> StageView {
         let (mut view, open) = self.count(stage);
         view.name.clone_from(&self.plan().stage(stage).name);
-        view.units = self.plan().partition(stage).units();
         for (batch, units) in open {
             let voted = || {
                 let slot = self.slot_now(stage, About::Batch(batch))?;

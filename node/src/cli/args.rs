@@ -18,6 +18,18 @@ Exit codes:
     6  the job was cancelled, or has expired
   130  interrupted";
 
+const VERIFY: &str = "\
+Derive every verdict of a job anew from its signed steps, believing nobody.
+
+Every signature is checked and all steps are folded here. A file needs no node. What is left out of a \
+bundle cannot be seen in it: a contest that is withheld is not missed, but what an anchor has sealed \
+stays sealed. With --sample, units are executed again here, which needs nobody's word at all.
+
+Ends with 0 only if every unit is verified (and all of a sample agrees), with 1 if a unit of the \
+sample has another outcome here, 2 if the bundle was changed or forged, 3 if units are open or \
+contested, seals differ from the votes, or a sample gave no outcome, 4 if one peer alone has computed \
+some, 5 if the node or bytes cannot be reached.";
+
 /// Lend a computer, and borrow many: jobs of WebAssembly units, executed by peers that check each
 /// other.
 #[derive(Debug, Parser)]
@@ -65,6 +77,9 @@ pub(crate) enum Noun {
     /// Check, run and fetch jobs
     #[command(subcommand)]
     Job(JobVerb),
+    /// Show and check verified work: for display only, it buys nothing and proves no person
+    #[command(subcommand)]
+    Credit(CreditVerb),
     /// Run one unit here, exactly as a peer would
     Exec(ExecArgs),
     /// Put blobs into the running node, and take them out
@@ -136,6 +151,17 @@ pub(crate) enum JobVerb {
     },
     /// Fetch a job's results from wherever they are
     Get(GetArgs),
+    /// Write a job's signed steps into a file that anybody can check
+    Prove {
+        /// Its id, or the beginning of it
+        job: String,
+        /// Into this file
+        #[arg(short = 'o', long = "to", env = "DUGNAD_TO", value_name = "FILE")]
+        to: PathBuf,
+    },
+    /// Derive every verdict of a job anew from its signed steps, believing nobody
+    #[command(long_about = VERIFY)]
+    Verify(VerifyArgs),
     /// Call a job off
     Cancel {
         /// Its id, or the beginning of it
@@ -191,8 +217,29 @@ pub(crate) struct GetArgs {
     /// How long to look for the job, and with --wait to wait for its end
     #[arg(long, env = "DUGNAD_TIMEOUT", value_name = "DURATION", value_parser = client::parse_duration_ms)]
     pub(crate) timeout: Option<u64>,
+    #[command(flatten)]
+    pub(crate) sample: SampleArgs,
     #[command(flatten, next_help_heading = "Settings of the node, where none runs yet")]
     pub(crate) settings: SettingFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// A file that `job prove` has written, or a job's id or the beginning of it
+    #[arg(value_name = "JOB|FILE")]
+    pub(crate) what: String,
+    #[command(flatten)]
+    pub(crate) sample: SampleArgs,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct SampleArgs {
+    /// Execute so many units of all stages again here, drawn at random, and compare
+    #[arg(long, env = "DUGNAD_SAMPLE", value_name = "N")]
+    pub(crate) sample: Option<u64>,
+    /// Draw no more units once the sample has taken so much CPU time
+    #[arg(long, env = "DUGNAD_BUDGET", value_name = "DURATION", value_parser = client::parse_duration_ms)]
+    pub(crate) budget: Option<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -223,6 +270,26 @@ pub(crate) struct ExecArgs {
     /// Deterministic fuel
     #[arg(long, env = "DUGNAD_EXEC_FUEL")]
     pub(crate) fuel: Option<u64>,
+}
+
+/// Verified work, for display only: a made-up network of one person's own peers can verify anything.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CreditVerb {
+    /// Show this node's verified work for others, by submitter
+    Show,
+    /// Write the proof of it into a file that anybody can check
+    Export {
+        /// Into this file
+        #[arg(short = 'o', long = "to", env = "DUGNAD_TO", value_name = "FILE")]
+        to: PathBuf,
+    },
+    /// Check such a file without a node, and show whose work it proves
+    Verify {
+        file: PathBuf,
+        /// Only this peer's work, by submitter
+        #[arg(long, env = "DUGNAD_PEER")]
+        peer: Option<PeerId>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

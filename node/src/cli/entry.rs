@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::args::{Global, LogFormat, Noun, Output, Program};
 use crate::cli::failure::{End, Failure, Outcome};
-use crate::cli::{blob, config, exec, job, key, node, peer};
+use crate::cli::{blob, config, credit, exec, job, key, node, peer};
 use crate::config::{Layers, Loaded, Origin, Setting};
 
 /// The program. Its first argument `worker` makes it a sandbox's worker and nothing else.
@@ -56,6 +56,7 @@ fn run(program: Program) -> Outcome {
         Noun::Node(verb) => node::run(&context, verb),
         Noun::Job(verb) => job::dispatch(&context, verb),
         Noun::Exec(args) => exec::run(&context, &args),
+        Noun::Credit(verb) => credit::run(&context, verb),
         Noun::Blob(verb) => blob::run(&context, verb),
         Noun::Peer(verb) => peer::run(&context, verb),
         Noun::Config(verb) => config::run(&context, verb),

@@ -95,7 +95,7 @@ fn wrong_bytes(blob: Blob) -> Failure {
 }
 
 /// Temporary files are private; results get what the person's umask would give.
-fn open_to_others(file: &std::fs::File) -> io::Result<()> {
+pub(crate) fn open_to_others(file: &std::fs::File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     file.set_permissions(std::fs::Permissions::from_mode(0o644))
 }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Node;
 use crate::http::guard::{BLOBS, Guard, HEALTH, guard};
 use crate::http::refusal::Refusal;
-use crate::http::{blobs, events, jobs, node, peers};
+use crate::http::{blobs, events, jobs, node, peers, proof};
 
 /// What every route can reach.
 #[derive(Clone, Debug)]
@@ -41,6 +41,8 @@ fn table() -> Vec<Route> {
         ("POST", "/api/v1/jobs/{job}/open", post(jobs::open)),
         ("POST", "/api/v1/jobs/{job}/cancel", post(jobs::cancel)),
         ("GET", "/api/v1/jobs/{job}/results", get(jobs::results)),
+        ("GET", "/api/v1/jobs/{job}/proof", get(proof::show)),
+        ("POST", "/api/v1/jobs/{job}/fetch", post(proof::fetch)),
         ("GET", BLOBS, get(blobs::list)),
         ("PUT", BLOBS, put(blobs::add)),
         ("HEAD", "/api/v1/blobs/{blob}", head(blobs::size)),

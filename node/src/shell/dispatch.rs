@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use engine::{BatchResult, Effect, Engine, Event, JobView, RecordId};
-use protocol::JobId;
+use protocol::{Bundle, JobId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::{debug, trace};
@@ -21,6 +21,7 @@ pub(crate) enum Ask {
     Jobs(oneshot::Sender<Vec<JobView>>),
     Job(JobId, oneshot::Sender<Option<JobView>>),
     Results(JobId, oneshot::Sender<Option<Found>>),
+    Proof(JobId, oneshot::Sender<Option<Bundle>>),
 }
 
 /// What a job's results are derived and fetched by.
@@ -109,6 +110,7 @@ impl Dispatch {
                 let found = self.engine.job(job).zip(self.engine.results(job));
                 drop(answer.send(found.map(|(view, batches)| Found { view, batches })));
             }
+            Ask::Proof(job, answer) => drop(answer.send(self.engine.proof(job))),
         }
     }
 

@@ -47,6 +47,8 @@ pub struct Ledger {
     stamps: BTreeMap<PeerId, Stamp>,
     keepers: Vec<PeerId>,
     cancelled: bool,
+    /// Whether seals are passed over.
+    deaf: bool,
     /// Slots with votes that nobody has looked at.
     news: BTreeSet<Slot>,
     /// Batches about which something was said since somebody asked.
@@ -68,9 +70,20 @@ impl Ledger {
             stamps: BTreeMap::new(),
             keepers: Vec::new(),
             cancelled: false,
+            deaf: false,
             news: BTreeSet::new(),
             touched: BTreeSet::new(),
         }
+    }
+
+    /// The same steps as if no anchor had sealed anything: what the votes alone give.
+    pub fn without_seals(&self) -> Self {
+        let mut deaf = Self { deaf: true, ..Self::new(Arc::clone(&self.plan)) };
+        for step in self.steps() {
+            deaf.insert(step.clone()).expect("what one ledger has taken another of the job takes");
+        }
+        deaf.verdict();
+        deaf
     }
 
     pub fn plan(&self) -> &Arc<Plan> {
@@ -154,6 +167,16 @@ impl Ledger {
     /// Everybody who has a log.
     pub fn authors(&self) -> impl Iterator<Item = PeerId> + '_ {
         self.logs.keys().copied()
+    }
+
+    /// All steps that are kept, by author and number: also those that show a fork.
+    pub fn steps(&self) -> impl Iterator<Item = &Signed<Step>> {
+        self.logs.values().flat_map(Log::all)
+    }
+
+    /// The steps in which a peer contradicts itself, if it does.
+    pub fn fork_of(&self, author: PeerId) -> impl Iterator<Item = &Signed<Step>> {
+        self.logs.get(&author).into_iter().flat_map(Log::evidence)
     }
 
     /// How much of every log is here without a gap.
@@ -398,6 +421,7 @@ impl Ledger {
                         .or_default()
                         .add_abstention(author, abstention);
                 }
+                Item::Seal(_) if self.deaf => {}
                 Item::Seal(seal) => self.read_seal(author, seal),
                 Item::Keepers(peers) => self.keepers.clone_from(peers),
                 Item::Cancel => self.cancelled = true,

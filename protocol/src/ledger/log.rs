@@ -101,6 +101,15 @@ impl Log {
         })
     }
 
+    /// Everything that is kept: also what lies behind a gap, and what shows a fork.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Signed<Step>> {
+        let other = self
+            .fork
+            .iter()
+            .filter(|(at, other)| self.steps.get(at).is_none_or(|step| step.id() != other.id()));
+        self.steps.values().chain(other.map(|(_, other)| other))
+    }
+
     /// Keeps nothing behind the fork but what shows it.
     fn cut(&mut self, seq: u64, other: Signed<Step>) -> Inserted {
         self.steps.retain(|at, _| *at <= seq);

@@ -6,6 +6,7 @@
 mod assurance;
 mod book;
 mod contest;
+mod credit;
 mod fold;
 mod front;
 mod layer;
@@ -13,10 +14,13 @@ mod log;
 mod pass;
 mod peel;
 mod share;
+mod tally;
 mod verdict;
 
 pub use assurance::{Assurance, Audited};
 pub use book::{Book, Cast};
+pub use credit::Credit;
 pub use front::{Ledger, Refusal};
 pub use log::Inserted;
+pub use tally::Tally;
 pub use verdict::{BatchVerdict, Conviction, Standing, UnitVerdict, Verdict};

@@ -4,6 +4,7 @@
 
 mod assurance;
 mod bounds;
+mod bundle;
 mod copying;
 mod dice;
 mod hiding;

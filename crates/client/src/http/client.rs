@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use protocol::limits::BUNDLE_BYTES_MAX;
 use protocol::{BlobId, JobId, PeerId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -161,6 +162,26 @@ impl Client {
     /// [`ClientError`].
     pub fn results(&self, job: JobId, offset: u64, limit: u64) -> Result<ResultsPage, ClientError> {
         self.get(&format!("/api/v1/jobs/{job}/results?offset={offset}&limit={limit}"))
+    }
+
+    /// The job's proof bundle, as `protocol::Bundle` reads it; nothing in it has to be believed.
+    ///
+    /// # Errors
+    /// [`ClientError`] if the node does not know the job, or has not its manifest yet.
+    pub fn proof(&self, job: JobId) -> Result<Vec<u8>, ClientError> {
+        let mut bytes = Vec::new();
+        let answer = self.bytes(&format!("/api/v1/jobs/{job}/proof"))?;
+        let read = answer.take(BUNDLE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes);
+        read.map_err(|error| self.lost(error.to_string()))?;
+        Ok(bytes)
+    }
+
+    /// Lets the node bring blobs of a job from whoever has them; returns once it has them all.
+    ///
+    /// # Errors
+    /// [`ClientError`] names the first that nobody could deliver.
+    pub fn fetch(&self, job: JobId, blobs: &[Blob]) -> Result<Done, ClientError> {
+        self.post_json(&format!("/api/v1/jobs/{job}/fetch"), &blobs)
     }
 
     /// Gives a blob to the node, unless it has it. The bytes are hashed again on their way.

@@ -10,6 +10,7 @@ use crate::cli::args::Output;
 use crate::cli::assurance::word;
 use crate::cli::entry::Context;
 use crate::cli::failure::Outcome;
+use crate::cli::job::sample::Sampled;
 use crate::cli::many::for_each;
 use crate::cli::save::Folder;
 use crate::cli::show;
@@ -40,6 +41,17 @@ pub(crate) fn results(
     status: &JobStatus,
     to: Option<&Path>,
 ) -> Outcome<Fetched> {
+    results_and(context, client, status, to, None)
+}
+
+/// The same, and what a sample of its units has shown.
+pub(crate) fn results_and(
+    context: &Context,
+    client: &Client,
+    status: &JobStatus,
+    to: Option<&Path>,
+    sampled: Option<&Sampled>,
+) -> Outcome<Fetched> {
     let folder = to.map(Folder::open).transpose()?;
     let mut fetched = Fetched::default();
     let mut listed = Vec::new();
@@ -63,7 +75,11 @@ pub(crate) fn results(
         }
     }
     if context.output == Output::Json {
-        json(&serde_json::json!({ "job": status, "results": listed }))?;
+        let mut all = serde_json::json!({ "job": status, "results": listed });
+        if let Some(sampled) = sampled {
+            all["sample"] = serde_json::json!(sampled);
+        }
+        json(&all)?;
     }
     fetched.tell(status, to);
     Ok(fetched)

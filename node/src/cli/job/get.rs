@@ -15,7 +15,11 @@ use crate::cli::job::follow::{Follow, News, Next, Settled};
 use crate::cli::job::progress::Progress;
 use crate::cli::job::run::unfinished;
 use crate::cli::save::Folder;
+use crate::cli::job::sample::{Sampled, sample};
+use crate::cli::job::verdict::Report;
+use crate::cli::proof;
 use crate::cli::show;
+use crate::cli::terminal::talk;
 
 /// How long a job is looked for by default.
 const FIND_WITHIN: Duration = Duration::from_secs(60);
@@ -46,8 +50,39 @@ fn get(context: &Context, args: &GetArgs, client: &Client) -> Outcome {
         | JobState::Fetching
         | JobState::Running => return Err(unfinished(&status)),
     }
-    let fetched = fetch::results(context, client, &status, args.to.as_deref())?;
-    Ok(if fetched.failed == 0 { end } else { End::Failed })
+    let (sampled, end) = match args.sample.sample {
+        Some(_) => check(context, client, job, args, end)?,
+        None => (None, end),
+    };
+    let to = args.to.as_deref();
+    let fetched = fetch::results_and(context, client, &status, to, sampled.as_ref())?;
+    let sampled = sampled.as_ref().map_or(End::Done, |sampled| {
+        sampled.tell();
+        sampled.end()
+    });
+    Ok(match (fetched.failed, end) {
+        (0, End::Done) => sampled,
+        (0, end) if sampled != End::Failed => end,
+        (_, _) => End::Failed,
+    })
+}
+
+/// Derives the verdict from signed steps, and executes a sample of its units again.
+fn check(
+    context: &Context,
+    client: &Client,
+    job: JobId,
+    args: &GetArgs,
+    said: End,
+) -> Outcome<(Option<Sampled>, End)> {
+    let (_, bundle) = proof::fetch(client, &job.to_string())?;
+    let opened = proof::open(bundle)?;
+    let shown = Report::new(&opened).end();
+    if said == End::Done && shown != End::Done {
+        talk("the node calls the job verified, and its signed steps do not show that");
+    }
+    let end = if said == End::Done { shown } else { said };
+    Ok((Some(sample(context, client, &opened, &args.sample)?), end))
 }
 
 /// The job, which the node looks for if it does not know it.

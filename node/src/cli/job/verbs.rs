@@ -4,7 +4,9 @@ use crate::cli::args::JobVerb;
 use crate::cli::door::running;
 use crate::cli::entry::Context;
 use crate::cli::failure::{End, Outcome};
-use crate::cli::job::{check, explain, get, init, list, run, show, submit, watch};
+use crate::cli::job::{
+    check, explain, get, init, list, prove, run, show, submit, verify, watch,
+};
 use crate::cli::terminal::talk;
 
 pub(crate) fn dispatch(context: &Context, verb: JobVerb) -> Outcome {
@@ -18,6 +20,8 @@ pub(crate) fn dispatch(context: &Context, verb: JobVerb) -> Outcome {
         JobVerb::Explain { job } => explain::run(context, &job),
         JobVerb::Watch { job, until } => watch::run(context, &job, until),
         JobVerb::Get(args) => get::run(context, &args),
+        JobVerb::Prove { job, to } => prove::run(context, &job, &to),
+        JobVerb::Verify(args) => verify::run(context, &args),
         JobVerb::Cancel { job } => cancel(context, &job),
     }
 }
