@@ -20,14 +20,14 @@ impl Place {
         gathered: Option<Gathered>,
     ) -> Option<Self> {
         let hash_of = |unit: u64| plan.unit_hash(stage, unit, gathered);
-        let units = match about {
+        let (units, named) = match about {
             About::Batch(batch) => {
-                plan.partition(stage).units_of(batch).map(hash_of).collect::<Option<Vec<_>>>()?
+                let units = plan.partition(stage).units_of(batch).map(hash_of);
+                (units.collect::<Option<Vec<_>>>()?, plan.units_root(stage, batch, gathered)?)
             }
-            About::Unit(unit) => vec![hash_of(unit)?],
+            About::Unit(unit) => (vec![hash_of(unit)?], hash_of(unit)?),
         };
-        let root = top(about, &units);
-        Some(Self { slot: Slot { stage, about, units: root }, units })
+        Some(Self { slot: Slot { stage, about, units: named }, units })
     }
 
     /// The outcomes of units that are wrong in `tale`'s way; without a tale they are right.
