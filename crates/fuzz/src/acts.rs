@@ -26,9 +26,9 @@ impl World {
     fn execute_batch(&mut self, actor: usize, choices: &mut Choices<'_>) {
         let Some(place) = self.any_batch(choices) else { return };
         if !self.has_voted(actor, &place.slot) {
-            self.leaves.insert(place.truth(), place.digests(None));
-            let sealed = (place.trace(), KnownTo::Executors);
-            self.vote(actor, (place.slot, place.truth()), sealed, vec![]);
+            self.leaves.insert(place.truth, place.right.clone());
+            let sealed = (place.trace, KnownTo::Executors);
+            self.vote(actor, (place.slot, place.truth), sealed, vec![]);
         }
         self.vouch(actor, &place);
     }
@@ -37,17 +37,15 @@ impl World {
         let Some(place) = self.any_unit(choices) else { return };
         let Some((batch, index)) = self.batch_around(&place) else { return };
         if !self.has_voted(actor, &place.slot) {
-            let path =
-                if choices.flag() { merkle_path(&batch.digests(None), index) } else { vec![] };
-            let sealed = (place.trace(), KnownTo::Executors);
-            self.vote(actor, (place.slot, place.truth()), sealed, path);
+            let path = if choices.flag() { merkle_path(&batch.right, index) } else { vec![] };
+            let sealed = (place.trace, KnownTo::Executors);
+            self.vote(actor, (place.slot, place.truth), sealed, path);
         }
         self.vouch(actor, &place);
     }
 
     fn vouch_everywhere(&mut self, actor: usize) {
-        let places: Vec<Place> = self.places.values().cloned().collect();
-        for place in places {
+        for place in self.places.all() {
             self.vouch(actor, &place);
         }
     }
@@ -61,7 +59,7 @@ impl World {
         if !executed {
             return;
         }
-        let (me, root, trace) = (self.peer(actor), place.truth(), place.trace());
+        let (me, root, trace) = (self.peer(actor), place.truth, place.trace);
         let agrees = |author: PeerId, of: Hash, sealed: Hash| {
             author != me && of == root && sealed == trace && !self.has_shown(place, author, me)
         };
@@ -98,7 +96,7 @@ impl World {
     fn post_leaves(&mut self, actor: usize, choices: &mut Choices<'_>) {
         let Some(place) = self.any_batch(choices) else { return };
         if self.has_voted(actor, &place.slot) {
-            let (slot, root, digests) = (place.slot, place.truth(), place.digests(None));
+            let (slot, root, digests) = (place.slot, place.truth, place.right.clone());
             self.say(actor, Item::Leaves(Leaves { slot, root, digests }));
         }
     }
@@ -142,7 +140,7 @@ impl World {
         let end = self.plan.partition(stage).batches();
         let last = (number + 1 + choices.below(8) as u32).min(end);
         let places = (number..last).filter_map(|batch| self.place(stage, About::Batch(batch)));
-        let batches = places.map(|place| (place.slot.units, place.truth())).collect();
+        let batches = places.map(|place| (place.slot.units, place.truth)).collect();
         self.say(actor, Item::Seal(Seal { stage, first: number, batches }));
     }
 }

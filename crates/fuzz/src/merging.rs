@@ -1,9 +1,9 @@
 //! Merging: whatever the order, repetition or partition, the same steps give the same verdict.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::limits::STEPS_SENT_MAX;
-use protocol::{Ledger, PeerId, Refusal, Signed, Step, StepId, Verdict};
+use protocol::{Ledger, PeerId, Refusal, Signed, Stamp, Step, StepId, Verdict};
 
 use crate::choices::{Chance, Choices};
 use crate::world::World;
@@ -45,6 +45,7 @@ struct Known {
     text: String,
     keepers: Vec<PeerId>,
     is_cancelled: bool,
+    stamps: BTreeMap<PeerId, Stamp>,
     heads: protocol::Heads,
 }
 
@@ -56,6 +57,7 @@ impl Known {
             verdict,
             keepers: ledger.keepers().to_vec(),
             is_cancelled: ledger.is_cancelled(),
+            stamps: ledger.ranks().stamps.clone(),
             heads: ledger.heads(false),
         }
     }
@@ -65,6 +67,7 @@ impl Known {
         assert_eq!(format!("{:?}", ledger.verdict()), self.text, "{how}: the verdict's bytes");
         assert_eq!(ledger.keepers(), self.keepers, "{how}: the keepers");
         assert_eq!(ledger.is_cancelled(), self.is_cancelled, "{how}: cancelled or not");
+        assert_eq!(*ledger.ranks().stamps, self.stamps, "{how}: the stamps");
         assert_eq!(ledger.heads(false), self.heads, "{how}: the heads");
     }
 }

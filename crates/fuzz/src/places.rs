@@ -1,24 +1,65 @@
 //! Places that can be voted on, and the truth about them: what honest execution gives.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use protocol::{
     About, BlobRef, Cost, Execution, Exit, Gathered, Hash, Outcome, Plan, Slot, hash, merkle_root,
 };
 
-/// A slot with the units that it is about.
+/// A slot, the units that it is about, and what is true of them.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub(crate) slot: Slot,
     pub(crate) units: Vec<Hash>,
+    /// The digests of the right outcomes.
+    pub(crate) right: Vec<Hash>,
+    /// The root that is right.
+    pub(crate) truth: Hash,
+    /// The trace root of who has executed the units.
+    pub(crate) trace: Hash,
 }
 
-impl Place {
-    /// `None` while what the units are derived from is not known.
-    pub(crate) fn new(
-        plan: &Plan,
+/// Places of one job, each worked out once.
+#[derive(Debug)]
+pub(crate) struct Places {
+    plan: Arc<Plan>,
+    known: BTreeMap<(u16, About, Option<Hash>), Place>,
+}
+
+impl Places {
+    pub(crate) fn new(plan: Arc<Plan>) -> Self {
+        Self { plan, known: BTreeMap::new() }
+    }
+
+    /// A batch or unit of a stage that reads `gathered`; `None` while that is not known.
+    pub(crate) fn at(
+        &mut self,
         stage: u16,
         about: About,
         gathered: Option<Gathered>,
-    ) -> Option<Self> {
+    ) -> Option<Place> {
+        let key = (stage, about, gathered.map(|gathered| gathered.root));
+        if let Some(place) = self.known.get(&key) {
+            return Some(place.clone());
+        }
+        let place = Place::new(&self.plan, stage, about, gathered)?;
+        self.known.insert(key, place.clone());
+        Some(place)
+    }
+
+    /// The place of a slot, if it is one that was worked out here.
+    pub(crate) fn of(&self, slot: &Slot) -> Option<&Place> {
+        self.known.values().find(|place| place.slot == *slot)
+    }
+
+    pub(crate) fn all(&self) -> Vec<Place> {
+        self.known.values().cloned().collect()
+    }
+}
+
+impl Place {
+    fn new(plan: &Plan, stage: u16, about: About, gathered: Option<Gathered>) -> Option<Self> {
         let hash_of = |unit: u64| plan.unit_hash(stage, unit, gathered);
         let (units, named) = match about {
             About::Batch(batch) => {
@@ -27,27 +68,25 @@ impl Place {
             }
             About::Unit(unit) => (vec![hash_of(unit)?], hash_of(unit)?),
         };
-        Some(Self { slot: Slot { stage, about, units: named }, units })
+        let executed: Vec<Execution> = units.iter().map(execution_of).collect();
+        let right: Vec<Hash> = executed.iter().map(|e| e.outcome.digest()).collect();
+        let traces: Vec<Hash> = executed.iter().map(|e| e.trace).collect();
+        Some(Self {
+            slot: Slot { stage, about, units: named },
+            truth: top(about, &right),
+            trace: top(about, &traces),
+            units,
+            right,
+        })
     }
 
-    /// The outcomes of units that are wrong in `tale`'s way; without a tale they are right.
-    pub(crate) fn digests(&self, tale: Option<Tale>) -> Vec<Hash> {
-        let digest = |unit: &Hash| match tale {
-            Some(tale) if tale.lies_about(unit) => hash("tale", &[&[tale.0], unit.as_bytes()]),
-            Some(_) | None => execution_of(unit).outcome.digest(),
+    /// The outcomes of units that are wrong in a tale's way.
+    pub(crate) fn told(&self, tale: Tale) -> Vec<Hash> {
+        let digest = |(unit, right): (&Hash, &Hash)| match tale.lies_about(unit) {
+            true => hash("tale", &[&[tale.0], unit.as_bytes()]),
+            false => *right,
         };
-        self.units.iter().map(digest).collect()
-    }
-
-    /// The root that is right.
-    pub(crate) fn truth(&self) -> Hash {
-        top(self.slot.about, &self.digests(None))
-    }
-
-    /// The trace root of who has executed the units.
-    pub(crate) fn trace(&self) -> Hash {
-        let traces: Vec<Hash> = self.units.iter().map(|unit| execution_of(unit).trace).collect();
-        top(self.slot.about, &traces)
+        self.units.iter().zip(&self.right).map(digest).collect()
     }
 }
 

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use protocol::{About, Hash, Ledger, PeerId, Standing, UnitVerdict, Verdict};
 
 use crate::choices::{Chance, Choices};
-use crate::places::Place;
-use crate::world::World;
+use crate::places::{Place, Places};
+use crate::world::{Spoken, World};
 
 const ACTS: usize = 64;
 
@@ -19,24 +19,29 @@ pub fn verdict(bytes: &[u8]) {
     let world = World::play(&mut choices, ACTS);
     let mut shuffled = world.steps.clone();
     chance.shuffle(&mut shuffled);
+    let mut places = Places::new(world.plan.clone());
     for steps in [&world.steps, &shuffled] {
         let mut ledger = Ledger::new(world.plan.clone());
         let mut sealed = BTreeMap::new();
+        let mut before = Verdict::default();
         for step in steps {
             let _ = ledger.insert(step.clone());
             let verdict = ledger.verdict();
-            check(&world, verdict);
-            stays_sealed(&world, verdict, &mut sealed);
+            if *verdict != before {
+                check(&world, &mut places, verdict);
+                stays_sealed(&world, verdict, &mut sealed);
+                before.clone_from(verdict);
+            }
         }
     }
 }
 
-fn check(world: &World, verdict: &Verdict) {
+fn check(world: &World, places: &mut Places, verdict: &Verdict) {
     for stage in world.plan.stages() {
         for batch in 0..world.plan.partition(stage).batches() {
             let _ = verdict.assurance(&world.plan, stage, batch);
             if world.setup.has_honest_anchors() {
-                check_batch(world, verdict, stage, batch);
+                check_batch(world, places, verdict, (stage, batch));
             }
         }
     }
@@ -52,24 +57,24 @@ fn check(world: &World, verdict: &Verdict) {
 }
 
 /// No wrong outcome stands unless a quorum of colluders, who share a trace, has stated it.
-fn check_batch(world: &World, verdict: &Verdict, stage: u16, batch: u32) {
+fn check_batch(world: &World, places: &mut Places, verdict: &Verdict, (stage, batch): (u16, u32)) {
     let (of, gathered) = (verdict.batch(stage, batch), verdict.gathered(stage));
-    let Some(place) = Place::new(&world.plan, stage, About::Batch(batch), gathered) else { return };
+    let Some(place) = places.at(stage, About::Batch(batch), gathered) else { return };
     if of.is_sealed {
-        assert_eq!(of.effective, Some(place.truth()), "honest anchors have sealed something wrong");
+        assert_eq!(of.effective, Some(place.truth), "honest anchors have sealed something wrong");
     }
     let quorum = usize::from(world.setup.manifest.policy.quorum);
     let mut wrong_root = None;
     if let Standing::Quorum { root, voters } = &of.standing {
         assert!(quorum <= voters.len(), "{} voters are no quorum", voters.len());
-        if *root != place.truth() {
+        if *root != place.truth {
             wrong_root = Some(*root);
             check_liars(world, voters, quorum, "a wrong root stands");
         }
     }
     let first = world.plan.partition(stage).units_of(batch).start;
     for (unit, state) in &of.units {
-        let right = place.digests(None)[(unit - first) as usize];
+        let right = place.right[(unit - first) as usize];
         let (digest, how) = match state {
             UnitVerdict::Accepted(digest) => (*digest, "a wrong outcome is accepted"),
             UnitVerdict::Decided(digest) => (*digest, "a contest is decided for a wrong outcome"),
@@ -78,23 +83,18 @@ fn check_batch(world: &World, verdict: &Verdict, stage: u16, batch: u32) {
         // Under a wrong root whose voters were counted, a path may show whatever they put there.
         let by_path = wrong_root.is_some() && matches!(state, UnitVerdict::Accepted(_));
         if digest != right && !by_path {
-            let ballots = ballots_for(world, (stage, *unit), gathered, digest);
+            let ballots =
+                ballots_for(world, places.at(stage, About::Unit(*unit), gathered), digest);
             check_liars(world, &ballots, quorum, how);
         }
     }
 }
 
-fn ballots_for(
-    world: &World,
-    (stage, unit): (u16, u64),
-    gathered: Option<protocol::Gathered>,
-    digest: Hash,
-) -> BTreeSet<PeerId> {
-    let Some(place) = Place::new(&world.plan, stage, About::Unit(unit), gathered) else {
-        return BTreeSet::new();
+fn ballots_for(world: &World, place: Option<Place>, digest: Hash) -> BTreeSet<PeerId> {
+    let said = |vote: &&Spoken| {
+        place.as_ref().is_some_and(|place| vote.slot == place.slot) && vote.root == digest
     };
-    let said = world.votes.iter().filter(|vote| vote.slot == place.slot && vote.root == digest);
-    said.map(|vote| vote.author).collect()
+    world.votes.iter().filter(said).map(|vote| vote.author).collect()
 }
 
 fn check_liars(world: &World, who: &BTreeSet<PeerId>, quorum: usize, what: &str) {

@@ -35,7 +35,7 @@ impl World {
         let Some(place) = self.any_place(choices) else { return };
         let mut slot = place.slot;
         let root = match choices.below(8) {
-            0 => place.truth(),
+            0 => place.truth,
             1 | 2 => self.tell(&place, Tale(0)),
             3 => self.tell(&place, Tale(1)),
             4 => self.tell(&place, Tale(2 + actor as u8)),
@@ -48,12 +48,12 @@ impl World {
             _ => {
                 // Stale inputs, or none that ever were.
                 slot.units = hash("stale", &[&[choices.byte()]]);
-                place.truth()
+                place.truth
             }
         };
         let own = hash("own trace", &[&[actor as u8]]);
         let sealed = match choices.below(4) {
-            0 => (place.trace(), KnownTo::Executors),
+            0 => (place.trace, KnownTo::Executors),
             1 => (own, KnownTo::Author),
             _ if self.setup.colluding[actor] => {
                 (hash("shared trace", &[root.as_bytes()]), KnownTo::Coalition)
@@ -65,7 +65,8 @@ impl World {
             (About::Unit(_), 1) => vec![Hash::ZERO; choices.below(4)],
             (About::Unit(_), kind) => {
                 let Some((batch, index)) = self.batch_around(&place) else { return };
-                merkle_path(&batch.digests((kind == 2).then_some(Tale(0))), index)
+                let leaves = if kind == 2 { batch.told(Tale(0)) } else { batch.right };
+                merkle_path(&leaves, index)
             }
         };
         self.vote(actor, (slot, root), sealed, path);
@@ -73,7 +74,7 @@ impl World {
 
     /// The root of a wrong story, whose leaves are then known.
     fn tell(&mut self, place: &Place, tale: Tale) -> Hash {
-        let digests = place.digests(Some(tale));
+        let digests = place.told(tale);
         let root = top(place.slot.about, &digests);
         self.leaves.insert(root, digests);
         root
@@ -190,7 +191,7 @@ impl World {
             }
             1 | 2 => {
                 let (stage, first) = (slot.stage, choices.below(6) as u32);
-                let root = if choices.flag() { place.truth() } else { Hash::ZERO };
+                let root = if choices.flag() { place.truth } else { Hash::ZERO };
                 Item::Seal(Seal { stage, first, batches: vec![(slot.units, root)] })
             }
             3 => {

@@ -9,7 +9,7 @@ use protocol::{
 };
 
 use crate::choices::Choices;
-use crate::places::Place;
+use crate::places::{Place, Places};
 use crate::setup::{CREATED_MS, Setup, network};
 
 /// Items that gather before they are signed.
@@ -25,7 +25,7 @@ pub(crate) struct World {
     pub(crate) ledger: Ledger,
     pub(crate) votes: Vec<Spoken>,
     pub(crate) shown: Vec<Published>,
-    pub(crate) places: BTreeMap<Slot, Place>,
+    pub(crate) places: Places,
     /// What lies under roots that somebody has made here.
     pub(crate) leaves: BTreeMap<Hash, Vec<Hash>>,
     pub(crate) logs: Vec<Vec<StepId>>,
@@ -67,11 +67,11 @@ impl World {
         let peers = setup.keys.len();
         Self {
             ledger: Ledger::new(plan.clone()),
+            places: Places::new(plan.clone()),
             plan,
             steps: vec![],
             votes: vec![],
             shown: vec![],
-            places: BTreeMap::new(),
             leaves: BTreeMap::new(),
             logs: vec![vec![]; peers],
             pending: vec![vec![]; peers],
@@ -115,8 +115,7 @@ impl World {
     /// A batch or unit of the job as it is derived now.
     pub(crate) fn place(&mut self, stage: u16, about: About) -> Option<Place> {
         let gathered = self.ledger.last_verdict().gathered(stage);
-        let place = Place::new(&self.plan, stage, about, gathered)?;
-        Some(self.places.entry(place.slot).or_insert(place).clone())
+        self.places.at(stage, about, gathered)
     }
 
     pub(crate) fn any_batch(&mut self, choices: &mut Choices<'_>) -> Option<Place> {
@@ -167,7 +166,7 @@ impl World {
 
     /// Whether a root is the right one of its slot.
     pub(crate) fn is_right(&self, slot: &Slot, root: Hash) -> bool {
-        self.places.get(slot).is_some_and(|place| place.truth() == root)
+        self.places.of(slot).is_some_and(|place| place.truth == root)
     }
 
     pub(crate) fn say(&mut self, actor: usize, item: Item) {
@@ -203,7 +202,9 @@ impl World {
             0 => 0,
             level => level_of(job, 0, self.peer(actor)).min(level),
         };
-        let stamp = Stamp { epoch: Stamp::epoch_of(CREATED_MS), bits: 1, nonce: actor as u64 };
+        // Who says two first things may have two stamps.
+        let nonce = actor as u64 + 100 * items.len() as u64;
+        let stamp = Stamp { epoch: Stamp::epoch_of(CREATED_MS), bits: 1, nonce };
         let step = Step {
             job,
             shard: 0,
@@ -231,8 +232,8 @@ impl World {
         for item in &step.value().items {
             let Item::Vote(Vote { slot, root, .. }) = *item else { continue };
             let _ = self.place(slot.stage, slot.about);
-            let Some(place) = self.places.get(&slot) else { continue };
-            let (trace, known_to) = (place.trace(), KnownTo::Executors);
+            let Some(place) = self.places.of(&slot) else { continue };
+            let (trace, known_to) = (place.trace, KnownTo::Executors);
             self.votes.push(Spoken { author, slot, root, trace, known_to });
         }
         self.publish(step.clone());
