@@ -151,17 +151,22 @@ impl Shell {
             }
             Effect::Pack { pack, job, stage, units, outcomes } => {
                 assert_eq!(units.len(), outcomes.len(), "a pack of other units");
-                for unit in units {
-                    self.executions.remove(&(job, stage, unit));
-                }
+                self.release(job, stage, &units);
                 let digests: Vec<Hash> = outcomes.iter().map(|o| o.digest()).collect();
                 let blob = BlobRef::of(protocol::merkle_root(&digests).as_bytes());
                 assert!(self.packs.insert(pack, blob).is_none(), "an id was used twice");
             }
+            Effect::Release { job, stage, units } => self.release(job, stage, &units),
             Effect::Probe { probe, .. } => {
                 assert!(self.probes.insert(probe), "an id was used twice");
             }
             Effect::Forget { job } => self.waiting.push(Write::Forget(job)),
+        }
+    }
+
+    fn release(&mut self, job: JobId, stage: u16, units: &[u64]) {
+        for unit in units {
+            self.executions.remove(&(job, stage, *unit));
         }
     }
 
