@@ -13,6 +13,7 @@ const GRAPH: &[(&str, &str, &[&str])] = &[
     ("sandbox", "crates/sandbox", &["protocol"]),
     ("client", "crates/client", &["protocol"]),
     ("sim", "crates/sim", &["engine", "protocol"]),
+    ("fuzz", "crates/fuzz", &["client", "engine", "protocol"]),
     ("node", "node", &["client", "engine", "net", "protocol", "sandbox", "store"]),
     ("testnet", "testnet", &["client", "engine", "node", "protocol", "sim", "store"]),
 ];

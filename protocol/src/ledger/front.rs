@@ -310,7 +310,6 @@ impl Ledger {
             Some((_, peer)) => {
                 self.take_back(peer);
                 self.logs.remove(&peer);
-                self.stamps.remove(&peer);
                 Ok(())
             }
             None => Err(Refusal::Full),
@@ -375,8 +374,9 @@ impl Ledger {
         self.read_on(author);
     }
 
-    /// Takes everything that an author said out of the books.
+    /// Takes everything that an author said out of the books, and its stamp, which was part of it.
     fn take_back(&mut self, author: PeerId) {
+        self.stamps.remove(&author);
         for slot in self.said.remove(&author).unwrap_or_default().into_keys() {
             if let Some(book) = self.books.get_mut(&slot) {
                 book.retract(author);

@@ -1,0 +1,5 @@
+//! Bytes from strangers.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::decode(bytes));
