@@ -17,6 +17,7 @@ mod promise;
 mod rehearse;
 mod scale;
 mod scenario;
+mod schemes;
 mod show;
 mod truth;
 mod watch;
@@ -32,5 +33,6 @@ pub use scale::{Measured, herd, late_joiner, one_job, third_leaves};
 pub use scenario::{
     Disk, Faults, Job, LiarKind, Liars, Network, Planned, Scenario, ScenarioError, SourceKind, What,
 };
+pub use schemes::{Adversary, Form, Outcome, Rqa, Setting, Size};
 pub use truth::Truth;
 pub use world::World;
