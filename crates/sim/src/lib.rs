@@ -13,6 +13,7 @@ mod faults;
 mod liar;
 mod links;
 mod node;
+mod plot;
 mod promise;
 mod rehearse;
 mod scale;
@@ -27,12 +28,16 @@ mod world;
 pub use chance::Chance;
 pub use liar::Mask;
 pub use node::Node;
+pub use plot::{Axis, Plot, Point, Scale, Series};
 pub use promise::{Promise, Violation};
 pub use rehearse::{Rehearsal, rehearse};
 pub use scale::{Measured, herd, late_joiner, one_job, third_leaves};
 pub use scenario::{
     Disk, Faults, Job, LiarKind, Liars, Network, Planned, Scenario, ScenarioError, SourceKind, What,
 };
-pub use schemes::{Adversary, Form, Outcome, Rqa, Setting, Size};
+pub use schemes::{
+    Adversary, Cell, Effort, Extent, Form, Mean, Outcome, Rqa, Scheme, Setting, Size, Stop, Sum,
+    Survey, Threat, Trial, of_so_many, open_lying, silent_lying,
+};
 pub use truth::Truth;
 pub use world::World;

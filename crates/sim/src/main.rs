@@ -1,5 +1,7 @@
 //! The command: rehearses many seeds, or shows one of them at work.
 
+mod command;
+
 use std::fs::File;
 use std::io::{self, Write};
 use std::ops::Range;
@@ -15,7 +17,7 @@ use sim::{Measured, Rehearsal, Scenario, World, rehearse};
 #[command(name = "sim", args_conflicts_with_subcommands = true)]
 struct Command {
     #[command(subcommand)]
-    replay: Option<Replay>,
+    task: Option<Task>,
     #[command(flatten)]
     many: Many,
 }
@@ -43,7 +45,9 @@ struct Many {
 }
 
 #[derive(Debug, Subcommand)]
-enum Replay {
+enum Task {
+    /// Measure verification schemes side by side.
+    Schemes(command::Schemes),
     /// Rehearse one seed again.
     Replay {
         seed: u64,
@@ -67,10 +71,11 @@ enum Replay {
 }
 
 fn main() -> ExitCode {
-    let Command { replay, many } = Command::parse();
-    let done = match replay {
-        Some(Replay::Replay { seed, scenario, trace }) => replay_one(seed, scenario, trace),
-        Some(Replay::Scale { peers, units, seed }) => scale(peers, units, seed),
+    let Command { task, many } = Command::parse();
+    let done = match task {
+        Some(Task::Replay { seed, scenario, trace }) => replay_one(seed, scenario, trace),
+        Some(Task::Scale { peers, units, seed }) => scale(peers, units, seed),
+        Some(Task::Schemes(schemes)) => schemes.run(),
         None => rehearse_many(&many),
     };
     match done {

@@ -62,11 +62,6 @@ impl Adversary {
             Self::Open | Self::Faulty | Self::Copier => None,
         }
     }
-
-    /// Whether its members lie in concert where they hold the deciding set, and only there.
-    pub(super) fn is_coalition(self) -> bool {
-        self.ppm().is_some()
-    }
 }
 
 /// One try: a scheme's rule under this meets this adversary.
@@ -106,6 +101,9 @@ pub struct Outcome {
     pub units: u64,
     /// Units executed, by anybody and for any reason.
     pub executions: u64,
+    /// Of these, in audits, and in contests.
+    pub in_audits: u64,
+    pub in_contests: u64,
     /// Units whose first accepted result was wrong.
     pub wrong_first: u64,
     /// Units whose result was wrong in the end.

@@ -94,8 +94,8 @@ impl Town {
         let slot = self.unit_slot(unit);
         let path = self.path(unit, digest);
         let at = (self.network, self.job);
-        let has_executed = !(self.workers[who].is_liar
-            && matches!(self.setting.adversary, Adversary::Copier));
+        let has_executed =
+            !(self.workers[who].is_liar && matches!(self.setting.adversary, Adversary::Copier));
         let author = self.workers[who].pen.peer;
         self.workers[who].pen.say(vote(at, slot, author, digest, path, has_executed));
         let ballots: &mut BTreeMap<usize, Hash> = self.ballots.entry(unit).or_default();

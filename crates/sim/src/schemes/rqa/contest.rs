@@ -116,9 +116,8 @@ impl Town {
     }
 
     pub(super) fn is_anybody_called(&self) -> bool {
-        self.contests.values().any(|contest| {
-            !contest.wanted.is_empty() || contest.allowed < self.workers.len()
-        })
+        self.contests
+            .values()
+            .any(|contest| !contest.wanted.is_empty() || contest.allowed < self.workers.len())
     }
-
 }

@@ -2,7 +2,7 @@
 //! is accepted, contested, decided and who is convicted is read from its verdict.
 //!
 //! The one ledger stands for the union of all logs, so there is no network here: the verdict is read,
-//! and what was said meanwhile becomes visible, four times in the time that a median batch takes.
+//! and what was said meanwhile becomes visible, twice in the time that a median batch takes.
 
 mod audit;
 mod base;

@@ -97,7 +97,8 @@ impl Town {
         let verdict = self.ledger.last_verdict();
         let mut settled = 0;
         for (number, read) in (0..).zip(verdict.batches(0)) {
-            let stands = read.effective.filter(|_| read.is_settled() && self.is_enough(number, read));
+            let stands =
+                read.effective.filter(|_| read.is_settled() && self.is_enough(number, read));
             settled += usize::from(stands.is_some());
             let seen = &self.batches[number as usize].seen;
             if seen.settled == stands {
@@ -114,7 +115,7 @@ impl Town {
             seen.settled = stands;
             seen.last = self.now;
             seen.first = Some(first);
-            self.wrong_first += wrong;
+            self.sum.wrong_first += wrong;
         }
         self.settled = settled;
     }
@@ -134,12 +135,7 @@ impl Town {
     /// What the job came to.
     pub(super) fn outcome(&self) -> Outcome {
         let verdict = self.ledger.last_verdict();
-        let mut outcome = Outcome {
-            units: self.setting.size.units,
-            executions: self.executions,
-            wrong_first: self.wrong_first,
-            ..Outcome::default()
-        };
+        let mut outcome = Outcome { units: self.setting.size.units, ..self.sum };
         let per_batch = u64::from(self.setting.size.batch);
         for (number, read) in (0..).zip(verdict.batches(0)) {
             let batch = &self.batches[number as usize];
@@ -167,9 +163,7 @@ fn outcome_of(batch: &Batch, read: &BatchVerdict, unit: u64) -> Option<Hash> {
         Some(UnitVerdict::Accepted(digest) | UnitVerdict::Decided(digest)) => Some(*digest),
         Some(UnitVerdict::Contested) => None,
         None => match &read.standing {
-            Standing::Quorum { root, .. } => {
-                Some(batch.content(*root)?.digests[batch.index(unit)])
-            }
+            Standing::Quorum { root, .. } => Some(batch.content(*root)?.digests[batch.index(unit)]),
             Standing::Open | Standing::SelfExecuted { .. } => None,
         },
     }

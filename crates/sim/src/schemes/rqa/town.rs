@@ -89,9 +89,9 @@ pub(super) struct Town {
     pub(super) contests: BTreeMap<u64, Contest>,
     pub(super) posted: BTreeSet<(u32, Hash)>,
     pub(super) now: u64,
-    pub(super) executions: u64,
+    /// What is counted on the way.
+    pub(super) sum: Outcome,
     pub(super) settled: usize,
-    pub(super) wrong_first: u64,
     happenings: BinaryHeap<Reverse<(u64, u64, Happening)>>,
     happened: u64,
     idle: Vec<usize>,
@@ -178,9 +178,8 @@ impl Town {
             contests: BTreeMap::new(),
             posted: BTreeSet::new(),
             now: 0,
-            executions: 0,
+            sum: Outcome::default(),
             settled: 0,
-            wrong_first: 0,
             happenings: BinaryHeap::new(),
             happened: 0,
             idle: Vec::new(),
@@ -219,7 +218,7 @@ impl Town {
     fn play(&mut self) {
         let batch = u64::from(self.setting.size.batch) * EXECUTION;
         self.wake();
-        self.schedule(batch / 4, Happening::Read);
+        self.schedule(batch / 2, Happening::Read);
         while let Some(Reverse((now, _, happening))) = self.happenings.pop() {
             self.now = now;
             match happening {
@@ -232,7 +231,7 @@ impl Town {
                     let has_news = self.read();
                     self.wake();
                     if has_news || !self.happenings.is_empty() {
-                        self.schedule(batch / 4, Happening::Read);
+                        self.schedule(batch / 2, Happening::Read);
                     }
                 }
             }
@@ -284,7 +283,9 @@ impl Town {
             }
             Work::Audit(_) | Work::Ballot(_) => 1,
         };
-        self.executions += units;
+        self.sum.executions += units;
+        self.sum.in_audits += u64::from(matches!(work, Work::Audit(_)));
+        self.sum.in_contests += u64::from(matches!(work, Work::Ballot(_)));
         if let Work::Lost(number) = work {
             let lease = LEASE * u64::from(self.setting.size.batch) * EXECUTION;
             self.schedule(lease, Happening::Expired(who, number));
