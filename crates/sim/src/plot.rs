@@ -56,8 +56,10 @@ const BOTTOM: f64 = 456.0;
 const LETTER: f64 = 5.6;
 const LINE: f64 = 11.0;
 /// Distinct also for those who see fewer colours (Okabe and Ito 2008).
-const COLOURS: [&str; 8] =
-    ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8a8a00"];
+const COLOURS: [&str; 9] = [
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8a8a00",
+    "#7d4e9f",
+];
 
 /// A place that is taken: left, top, right, bottom.
 type Box4 = (f64, f64, f64, f64);

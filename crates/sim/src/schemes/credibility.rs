@@ -100,7 +100,8 @@ impl Play {
         let mut asked: Vec<usize> = self.stated[unit].iter().map(|(who, _)| *who).collect();
         let before = asked.len();
         let mut odds: f64 = 1.0;
-        while before == 0 && odds / (1.0 + odds) < 1.0 - self.wrong {
+        while before == 0 && odds / (1.0 + odds) < 1.0 - self.wrong && self.is_anybody_left(&asked)
+        {
             let who = self.draw(&asked);
             let doubt = self.doubt(who);
             odds *= (1.0 - doubt) / doubt;
@@ -110,9 +111,10 @@ impl Play {
         let mut planned: VecDeque<usize> = asked.split_off(before).into();
         while self.accepted(unit).is_none() {
             let asked: Vec<usize> = self.stated[unit].iter().map(|(who, _)| *who).collect();
-            let Some(who) = planned.pop_front().or_else(|| {
-                (asked.len() + 1 < self.crowd.setting.size.workers).then(|| self.draw(&asked))
-            }) else {
+            let Some(who) = planned
+                .pop_front()
+                .or_else(|| self.is_anybody_left(&asked).then(|| self.draw(&asked)))
+            else {
                 return time;
             };
             self.outcome.executions += 1;
@@ -124,6 +126,11 @@ impl Play {
             time += span;
         }
         time
+    }
+
+    fn is_anybody_left(&self, asked: &[usize]) -> bool {
+        let caught = self.is_caught.iter().filter(|caught| **caught).count();
+        asked.len() + caught < self.is_caught.len()
     }
 
     fn draw(&mut self, asked: &[usize]) -> usize {
@@ -142,7 +149,7 @@ impl Play {
         // It lies as it would about a unit that was assigned to it and to others by chance.
         let mut deciding = vec![who];
         let mut odds = (1.0 - self.doubt(who)) / self.doubt(who);
-        while odds / (1.0 + odds) < 1.0 - self.wrong {
+        while odds / (1.0 + odds) < 1.0 - self.wrong && self.is_anybody_left(&deciding) {
             let other = self.draw(&deciding);
             odds *= (1.0 - self.doubt(other)) / self.doubt(other);
             deciding.push(other);

@@ -7,23 +7,28 @@ use super::theory::Stop;
 use super::trial::Threat;
 use crate::plot::{Axis, Plot, Point, Scale, Series};
 
-/// Families of schemes, in the order of the legend.
-const FAMILIES: [&str; 8] = [
-    "first m agree",
-    "majority of n",
-    "lead of k",
-    "BOINC adaptive",
-    "credibility",
-    "RQA, hidden audits",
-    "economy, k = 1",
-    "economy, by record",
+/// Families of schemes in the order of the legend, and whether their points form a line.
+const FAMILIES: [(&str, bool); 9] = [
+    ("fixed quorums", false),
+    ("lead of k", false),
+    ("BOINC adaptive", false),
+    ("credibility", true),
+    ("RQA k = 2, by audits", true),
+    ("RQA k = 3", true),
+    ("RQA k = 4", true),
+    ("economy, k = 1", true),
+    ("economy, by record", true),
 ];
 
 pub(super) fn svg(survey: &Survey) -> String {
     let Survey { extent, .. } = survey;
     let mut series: Vec<Series> = FAMILIES
         .iter()
-        .map(|name| Series { name: (*name).to_owned(), points: Vec::new(), is_joined: false })
+        .map(|(name, is_joined)| Series {
+            name: (*name).to_owned(),
+            points: Vec::new(),
+            is_joined: *is_joined,
+        })
         .collect();
     for scheme in &extent.schemes {
         let Some(cell) = survey.cell(*scheme, Threat::Silent, extent.percent) else { continue };
@@ -50,7 +55,7 @@ pub(super) fn svg(survey: &Survey) -> String {
             to: (most * 2.0).ceil() / 2.0,
         },
         y: Axis {
-            title: "share of wrong results in the end".to_owned(),
+            title: "share of wrong results in the end (hollow: none)".to_owned(),
             scale: Scale::Log,
             from: floor,
             to: 1.0,
@@ -64,14 +69,19 @@ pub(super) fn svg(survey: &Survey) -> String {
 fn place(scheme: Scheme) -> (usize, String) {
     match scheme {
         Scheme::Counted(Stop::First(count)) => (0, format!("{count}-first")),
-        Scheme::Counted(Stop::Of { majority, issued }) => (1, format!("{majority}-of-{issued}")),
-        Scheme::Counted(Stop::Lead(lead)) => (2, format!("lead {lead}")),
-        Scheme::Adaptive => (3, String::new()),
-        Scheme::Credibility { one_in } => (4, format!("1/{one_in}")),
-        Scheme::Rqa(Rqa { quorum, audits, form, .. }) => match (form, quorum) {
-            (Form::Quorum, 1) => (6, format!("{audits} %")),
-            (Form::Quorum, _) => (5, format!("k = {quorum}, {audits} %")),
-            (Form::Record { .. }, _) => (7, format!("{audits} %")),
-        },
+        Scheme::Counted(Stop::Of { majority, issued }) => (0, format!("{majority}-of-{issued}")),
+        Scheme::Counted(Stop::Lead(lead)) => (1, format!("lead {lead}")),
+        Scheme::Adaptive => (2, String::new()),
+        Scheme::Credibility { one_in } => (3, format!("1/{one_in}")),
+        Scheme::Rqa(Rqa { quorum, audits, form, .. }) => {
+            let family = match (form, quorum) {
+                (Form::Record { .. }, _) => 8,
+                (Form::Quorum, 1) => 7,
+                (Form::Quorum, 2) => 4,
+                (Form::Quorum, 3) => 5,
+                (Form::Quorum, _) => 6,
+            };
+            (family, format!("{audits} %"))
+        }
     }
 }
