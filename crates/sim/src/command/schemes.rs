@@ -8,7 +8,7 @@ use sim::{Extent, Survey};
 
 #[derive(Debug, Args)]
 pub(crate) struct Schemes {
-    /// Runs of each cell whose scheme keeps a ledger; of others ten times as many.
+    /// Runs of each cell whose scheme keeps a ledger; of others five times as many.
     #[arg(long, env = "SIM_RUNS", default_value_t = 2)]
     runs: u64,
     #[arg(long, env = "SIM_SEED", default_value_t = 1)]

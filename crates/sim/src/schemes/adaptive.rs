@@ -28,7 +28,7 @@ pub(super) fn run(setting: Setting) -> Outcome {
                 continue;
             }
             outcome.executions += 1;
-            match crowd.execute(who) {
+            match crowd.execute(who, false) {
                 Some(span) => {
                     let lies = crowd.lies_together(&[who]);
                     let value = crowd.state(who, lies, None);

@@ -118,7 +118,9 @@ impl Play {
                 return time;
             };
             self.outcome.executions += 1;
-            let Some(span) = self.crowd.execute(who) else { continue };
+            let Some(span) = self.crowd.execute(who, lies && self.crowd.is_liar(who)) else {
+                continue;
+            };
             let seen = self.stated[unit].first().map(|(_, value)| *value);
             let value = self.crowd.state(who, lies, seen);
             self.stated[unit].push((who, value));

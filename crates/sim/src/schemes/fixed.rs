@@ -52,10 +52,10 @@ impl Crowd {
         }
     }
 
-    /// How long an execution takes, unless it is lost.
-    pub(super) fn execute(&mut self, who: usize) -> Option<u64> {
+    /// How long an execution takes, unless it is lost; a coalition does not lose what it holds.
+    pub(super) fn execute(&mut self, who: usize, is_held: bool) -> Option<u64> {
         let jitter = self.chance.within(90..=110);
-        (!self.chance.percent(LOST_PERCENT)).then_some(self.paces[who] * jitter / 100)
+        (!self.chance.percent(LOST_PERCENT) || is_held).then_some(self.paces[who] * jitter / 100)
     }
 
     /// Whether a coalition that holds all of `deciding` lies about this unit.
@@ -142,7 +142,8 @@ pub(super) fn count(crowd: &mut Crowd, stop: Stop, first: &[usize]) -> Counted {
         let mut over = started;
         for who in round.drain(..) {
             counted.executions += 1;
-            match crowd.execute(who) {
+            let done = crowd.execute(who, lies && crowd.is_liar(who));
+            match done {
                 Some(span) => arrivals.push((started + span, who)),
                 None => over = over.max(started + LEASE * EXECUTION),
             }

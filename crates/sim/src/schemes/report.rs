@@ -15,7 +15,7 @@ pub(super) fn markdown(survey: &Survey) -> String {
     let _ = writeln!(
         text,
         "# Verification schemes, measured\n\n\
-         {} workers, {} units, batches of {}; seed {}, {} runs of each cell with a ledger and ten \
+         {} workers, {} units, batches of {}; seed {}, {} runs of each cell with a ledger and five \
          times as many of the others. Adversaries see all assignments. *f* is their share of the \
          workers. Ranges are standard errors over the runs; *0* means that no run had any.\n",
         size.workers, size.units, size.batch, effort.seed, effort.runs

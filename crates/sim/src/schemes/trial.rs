@@ -73,7 +73,7 @@ pub struct Effort {
 }
 
 /// Schemes without a ledger are quick.
-const QUICK_RUNS: u64 = 10;
+const QUICK_RUNS: u64 = 5;
 /// Rates of lying that are looked at closely.
 const FINALISTS: usize = 2;
 
