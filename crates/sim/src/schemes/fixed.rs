@@ -82,7 +82,7 @@ impl Crowd {
         self.results[who] += 1;
         if !self.is_liar(who) {
             let is_flaky = self.setting.adversary == Adversary::Copier
-                && who as u64 % (100 / FLAKY_PERCENT) == 0;
+                && (who as u64).is_multiple_of(100 / FLAKY_PERCENT);
             let one_in = if is_flaky { 100 / FAULT_PERCENT } else { SLIP_ONE_IN };
             return if self.chance.below(one_in) == 0 { self.slip() } else { TRUTH };
         }

@@ -37,7 +37,7 @@ impl Scheme {
     }
 
     pub const fn rqa(quorum: u8, audits: u64) -> Self {
-        Self::Rqa(Rqa { quorum, audits, form: Form::Quorum, deferred: 0 })
+        Self::Rqa(Rqa { quorum, audits, form: Form::Quorum })
     }
 
     /// Single execution by anybody.
@@ -48,7 +48,7 @@ impl Scheme {
     /// Single execution by workers with a record.
     pub const fn record(audits: u64) -> Self {
         let form = Form::Record { units: RECORD };
-        Self::Rqa(Rqa { quorum: 2, audits, form, deferred: 0 })
+        Self::Rqa(Rqa { quorum: 2, audits, form })
     }
 
     pub fn name(self) -> String {
@@ -72,6 +72,15 @@ impl Scheme {
             Self::Adaptive => adaptive::run(setting),
             Self::Credibility { one_in } => credibility::run(1.0 / f64::from(one_in), setting),
             Self::Rqa(rqa) => rqa.run(setting),
+        }
+    }
+
+    /// How many liars hold a unit between them, if lies that stay hidden may still cost them something.
+    pub(super) fn risked_by(self) -> Option<usize> {
+        match self {
+            Self::Counted(_) | Self::Adaptive | Self::Rqa(Rqa { audits: 0, .. }) => None,
+            Self::Credibility { .. } | Self::Rqa(Rqa { form: Form::Record { .. }, .. }) => Some(1),
+            Self::Rqa(Rqa { form: Form::Quorum, quorum, .. }) => Some(usize::from(quorum)),
         }
     }
 

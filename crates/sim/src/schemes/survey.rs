@@ -64,7 +64,7 @@ impl Extent {
         let quorums = [2, 3, 4];
         let audits = [0, 2, 5, 10, 20];
         schemes.extend(quorums.iter().flat_map(|k| audits.map(|p| Scheme::rqa(*k, p))));
-        schemes.extend([10, 15, 20, 30, 40, 80].map(Scheme::plain));
+        schemes.extend([10, 20, 30, 40, 80].map(Scheme::plain));
         schemes.extend([10, 20].map(Scheme::record));
         Self {
             size: Size { workers: 200, units: 20_000, batch: 10 },

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 
 use super::scheme::Scheme;
 use super::setting::{Adversary, Outcome, Setting, Size};
+use super::theory::{Stop, of_so_many};
 use crate::Chance;
 
 /// What the adversary's workers are up to, their rate of lying being theirs to choose.
@@ -110,7 +111,7 @@ impl Trial {
     pub fn run(self, effort: &Effort) -> Cell {
         let runs = if self.scheme.has_ledger() { effort.runs } else { effort.runs * QUICK_RUNS };
         let first = if self.scheme.has_ledger() { 1 } else { runs };
-        let adversaries = self.threat.adversaries(&effort.rates);
+        let adversaries = self.threat.adversaries(&self.rates(&effort.rates));
         let mut tries: Vec<(Adversary, Vec<Outcome>)> = adversaries
             .into_iter()
             .map(|adversary| (adversary, self.outcomes(adversary, 0..first, effort.seed)))
@@ -137,6 +138,20 @@ impl Trial {
             .max_by(|a, b| a.mean.total_cmp(&b.mean))
             .expect("there is at least one rate");
         Cell { trial: self, worst, dearest }
+    }
+
+    /// The highest rate, and those below it that make sense: nobody lies less who risks nothing, nor
+    /// so seldom that the job is over before the first lie.
+    fn rates(self, all: &[u64]) -> Vec<u64> {
+        let Size { workers, units, .. } = self.size;
+        let liars = (workers as u64 * self.percent / 100) as usize;
+        let highest = all.iter().copied().max().unwrap_or(0);
+        let lies = self.scheme.risked_by().map_or(0.0, |held_by| {
+            let share = of_so_many(Stop::First(held_by), liars, workers, true);
+            share * units as f64 / 1e6
+        });
+        let makes_sense = |ppm: &u64| *ppm == highest || 1.0 <= lies * *ppm as f64;
+        all.iter().copied().filter(makes_sense).collect()
     }
 
     fn outcomes(self, adversary: Adversary, runs: Range<u64>, seed: u64) -> Vec<Outcome> {

@@ -24,17 +24,14 @@ impl Town {
         let units = self.batches[number as usize].units.clone();
         for _ in units {
             if self.chance.below(100 * base) < self.rqa.audits {
-                let is_deferred = self.chance.percent(self.rqa.deferred);
-                self.workers[who].deferred += u64::from(is_deferred);
-                self.workers[who].owed += u64::from(!is_deferred);
+                self.workers[who].owed += 1;
             }
         }
     }
 
     /// A unit to audit, if any is owed: uniformly from voted batches that are not its own.
-    pub(super) fn pick_audit(&mut self, who: usize, when_idle: bool) -> Option<u64> {
-        let worker = &self.workers[who];
-        if worker.owed == 0 && !(when_idle && worker.deferred != 0) {
+    pub(super) fn pick_audit(&mut self, who: usize) -> Option<u64> {
+        if self.workers[who].owed == 0 {
             return None;
         }
         for _ in 0..DRAWS {
@@ -43,8 +40,7 @@ impl Town {
             let own = batch.takers.contains_key(&who);
             let has_said = self.ballots.get(&unit).is_some_and(|b| b.contains_key(&who));
             if !own && !has_said && batch.votes().next().is_some() {
-                let worker = &mut self.workers[who];
-                *if worker.owed == 0 { &mut worker.deferred } else { &mut worker.owed } -= 1;
+                self.workers[who].owed -= 1;
                 return Some(unit);
             }
         }

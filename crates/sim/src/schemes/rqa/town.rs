@@ -22,8 +22,6 @@ pub struct Rqa {
     /// Audits, in percent of the job's units.
     pub audits: u64,
     pub form: Form,
-    /// Audits that a worker leaves for when it finds nothing else to do, in percent of them.
-    pub deferred: u64,
 }
 
 /// Whose votes are enough.
@@ -44,9 +42,8 @@ pub(super) struct Worker {
     pub(super) pace: u64,
     /// All batches, in the order in which it takes them.
     order: Vec<u32>,
-    /// Audits that it owes now, and those for when nothing else is to do.
+    /// Audits that it has still to do.
     pub(super) owed: u64,
-    pub(super) deferred: u64,
     /// Whether its votes count no more.
     pub(super) is_out: bool,
     pub(super) results: u64,
@@ -207,7 +204,6 @@ impl Town {
             pace,
             order,
             owed: 0,
-            deferred: 0,
             is_out: false,
             results: 0,
             record: 0,
@@ -250,13 +246,16 @@ impl Town {
     }
 
     fn done(&mut self, who: usize, work: Work) {
-        if !self.workers[who].is_out {
-            match work {
-                Work::Batch(number) => self.executed(who, number),
-                Work::Lost(_) => {}
-                Work::Audit(unit) => self.audited(who, unit),
-                Work::Ballot(unit) => self.judged(who, unit),
+        let is_out = self.workers[who].is_out;
+        match work {
+            Work::Batch(number) if is_out => {
+                self.batches[number as usize].takers.remove(&who);
             }
+            Work::Batch(number) => self.executed(who, number),
+            Work::Lost(_) => {}
+            Work::Audit(_) | Work::Ballot(_) if is_out => {}
+            Work::Audit(unit) => self.audited(who, unit),
+            Work::Ballot(unit) => self.judged(who, unit),
         }
         self.pick(who);
     }
@@ -264,14 +263,14 @@ impl Town {
     /// A worker looks for something to do: contests first, then what it owes, then a batch.
     fn pick(&mut self, who: usize) {
         if self.workers[who].is_out {
+            self.idle.push(who);
             return;
         }
         let work = self
             .pick_contest(who)
             .map(Work::Ballot)
-            .or_else(|| self.pick_audit(who, false).map(Work::Audit))
-            .or_else(|| self.pick_batch(who))
-            .or_else(|| self.pick_audit(who, true).map(Work::Audit));
+            .or_else(|| self.pick_audit(who).map(Work::Audit))
+            .or_else(|| self.pick_batch(who));
         let Some(work) = work else {
             self.idle.push(who);
             return;
