@@ -55,7 +55,8 @@ fn times(text: &mut String, survey: &Survey) {
          Provisional: wrong when first accepted. Times are those from the first claim to the first \
          and to the last verdict, in median executions; of a batch where the scheme has batches, \
          whose second voter comes to it in the order of its own ranks. Dearest: the most executions \
-         at any rate of lying.\n"
+         at any rate of lying. Final: as the ledger's verdict calls it, when every voter has passed \
+         its quota of audits.\n"
     );
     let columns = [
         "executions",
@@ -68,6 +69,8 @@ fn times(text: &mut String, survey: &Survey) {
         "liars convicted",
         "others convicted",
         "undecided",
+        "final",
+        "wrong and final",
     ];
     header(text, "scheme", columns.into_iter().map(str::to_owned));
     for scheme in &survey.extent.schemes {
@@ -78,8 +81,19 @@ fn times(text: &mut String, survey: &Survey) {
 }
 
 fn details(cell: &Cell) -> Vec<String> {
-    let Sum { executions, wrong, wrong_first, first, last, open, convicted, framed, .. } =
-        cell.worst;
+    let Sum {
+        executions,
+        wrong,
+        wrong_first,
+        first,
+        last,
+        open,
+        convicted,
+        framed,
+        settled_finally,
+        wrong_finally,
+        ..
+    } = cell.worst;
     vec![
         plain(executions),
         plain(cell.dearest),
@@ -91,6 +105,12 @@ fn details(cell: &Cell) -> Vec<String> {
         format!("{:.1}", convicted.mean),
         format!("{:.1}", framed.mean),
         share(open),
+        if cell.trial.scheme.has_ledger() {
+            format!("{:.0} %", settled_finally.mean * 100.0)
+        } else {
+            String::new()
+        },
+        if cell.trial.scheme.has_ledger() { share(wrong_finally) } else { String::new() },
     ]
 }
 

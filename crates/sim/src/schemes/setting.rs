@@ -110,6 +110,9 @@ pub struct Outcome {
     pub wrong: u64,
     /// Units without an accepted result in the end.
     pub open: u64,
+    /// Units whose result had become final, and those of them that were wrong.
+    pub settled_finally: u64,
+    pub wrong_finally: u64,
     /// Sums over the units of the time to the first and to the last verdict.
     pub first: u64,
     pub last: u64,

@@ -48,6 +48,8 @@ pub struct Sum {
     pub first: Mean,
     pub last: Mean,
     pub open: Mean,
+    pub settled_finally: Mean,
+    pub wrong_finally: Mean,
     pub convicted: Mean,
     pub framed: Mean,
 }
@@ -181,6 +183,8 @@ impl Sum {
             first: mean(Outcome::first_time),
             last: mean(Outcome::last_time),
             open: mean(|outcome| outcome.open as f64 / outcome.units as f64),
+            settled_finally: mean(|o| o.settled_finally as f64 / o.units as f64),
+            wrong_finally: mean(|o| o.wrong_finally as f64 / o.units as f64),
             convicted: mean(|outcome| outcome.convicted as f64),
             framed: mean(|outcome| outcome.framed as f64),
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use protocol::{Hash, Item, Leaves, Standing, rank};
+use protocol::{Hash, Item, Leaves, Standing};
 
 use super::town::Town;
 use crate::schemes::setting::Adversary;
@@ -56,7 +56,7 @@ impl Town {
             if !self.contests.contains_key(unit) {
                 let number = self.batch_of(*unit);
                 let mut order: Vec<usize> = (0..self.workers.len()).collect();
-                order.sort_by_cached_key(|w| rank(self.job, 0, number, self.workers[*w].pen.peer));
+                order.sort_by_cached_key(|w| self.rank(number, self.workers[*w].pen.peer));
                 let (busy, wanted) = (BTreeSet::new(), BTreeSet::new());
                 let contest = Contest { order, allowed: FIRST, busy, wanted };
                 self.contests.insert(*unit, contest);

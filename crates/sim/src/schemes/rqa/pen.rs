@@ -44,6 +44,7 @@ impl Pen {
                 seq: self.seq,
                 prev: self.prev,
                 level: 0,
+                stamp: None,
                 report: None,
                 items: items.to_vec(),
             };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use protocol::{BatchVerdict, Hash, Standing, UnitVerdict};
+use protocol::{Assurance, BatchVerdict, Hash, Standing, UnitVerdict};
 
 use super::batch::Batch;
 use super::town::{Form, Town, true_outcome};
@@ -143,10 +143,15 @@ impl Town {
             let since = batch.claimed_at.unwrap_or(0);
             outcome.first += size * batch.seen.first.map_or(0, |first| first - since) / per_batch;
             outcome.last += size * batch.seen.last.saturating_sub(since) / per_batch;
+            let is_final = verdict.assurance(&self.plan, 0, number) != Assurance::Provisional;
             for unit in batch.units.clone() {
-                match outcome_of(batch, read, unit).filter(|_| self.is_enough(number, read)) {
+                let found = outcome_of(batch, read, unit);
+                let is_wrong = found.is_some_and(|digest| digest != true_outcome(unit));
+                outcome.settled_finally += u64::from(is_final);
+                outcome.wrong_finally += u64::from(is_final && is_wrong);
+                match found.filter(|_| self.is_enough(number, read)) {
                     None => outcome.open += 1,
-                    Some(digest) => outcome.wrong += u64::from(digest != true_outcome(unit)),
+                    Some(_) => outcome.wrong += u64::from(is_wrong),
                 }
             }
         }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
 use protocol::{
-    About, BlobRef, Hash, JobId, Keypair, Ledger, Manifest, NetworkId, PROTOCOL, Plan, Policy,
-    Range, SEMANTICS, Slot, Source, Stage, Stdin, UnitLimits, hash, rank,
+    About, BlobRef, Hash, JobId, Keypair, Ledger, Manifest, NetworkId, PROTOCOL, PeerId, Plan,
+    Policy, Range, Rank, Ranks, SEMANTICS, Slot, Source, Stage, Stdin, UnitLimits, hash,
 };
 
 use super::batch::{Batch, Content, Seen};
@@ -145,7 +145,7 @@ fn manifest(rqa: Rqa, setting: Setting) -> Manifest {
 impl Town {
     fn new(rqa: Rqa, setting: Setting) -> Self {
         let plan = Arc::new(Plan::new(manifest(rqa, setting)));
-        let mut ledger = Ledger::new(plan.clone());
+        let ledger = Ledger::new(plan.clone());
         let partition = plan.partition(0);
         let batches = (0..partition.batches()).map(|number| {
             let slot = ledger.slot(0, About::Batch(number)).expect("it reads no other stage");
@@ -195,7 +195,7 @@ impl Town {
         let mut order: Vec<u32> = (0..self.batches.len() as u32).collect();
         order.sort_by_cached_key(|number| {
             let units = &self.batches[*number as usize].units;
-            (units.end - units.start < full, rank(self.job, 0, *number, pen.peer))
+            (units.end - units.start < full, self.rank(*number, pen.peer))
         });
         let pace = pace(&mut self.chance);
         self.workers.push(Worker {
@@ -303,6 +303,11 @@ impl Town {
         // The coalition does not lose what it holds.
         let is_lost = !self.workers[who].is_liar && self.chance.percent(LOST_PERCENT);
         Some(if is_lost { Work::Lost(number) } else { Work::Batch(number) })
+    }
+
+    /// A peer's place for a batch, in a job that asks for no stamps.
+    pub(super) fn rank(&self, number: u32, peer: PeerId) -> Rank {
+        Ranks { job: self.job, level: 0, stamps: &BTreeMap::new() }.of(0, number, peer)
     }
 
     pub(super) fn unit_slot(&self, unit: u64) -> Slot {
