@@ -64,7 +64,7 @@ impl Extent {
         let quorums = [2, 3, 4];
         let audits = [0, 2, 5, 10, 20];
         schemes.extend(quorums.iter().flat_map(|k| audits.map(|p| Scheme::rqa(*k, p))));
-        schemes.extend([10, 20, 30, 40, 80].map(Scheme::plain));
+        schemes.extend([10, 15, 20, 30, 40, 80].map(Scheme::plain));
         schemes.extend([10, 20].map(Scheme::record));
         Self {
             size: Size { workers: 200, units: 20_000, batch: 10 },
@@ -85,7 +85,8 @@ impl Extent {
     pub fn quick(seed: u64, runs: u64, threads: usize) -> Self {
         let mut schemes = counted();
         schemes.extend([(2, 0), (2, 10), (3, 10)].map(|(k, p)| Scheme::rqa(k, p)));
-        schemes.extend([Scheme::plain(20), Scheme::plain(40), Scheme::record(10)]);
+        schemes.extend([15, 20, 40].map(Scheme::plain));
+        schemes.push(Scheme::record(10));
         schemes.push(Scheme::record(20));
         Self {
             size: Size { workers: 40, units: 2_000, batch: 8 },
