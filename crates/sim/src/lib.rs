@@ -19,11 +19,13 @@ mod liars;
 mod links;
 mod marks;
 mod node;
+mod plot;
 mod promise;
 mod rehearse;
 mod rules;
 mod scale;
 mod scenario;
+mod schemes;
 mod show;
 mod trust;
 mod truth;
@@ -36,11 +38,16 @@ pub use liar::{Gang, Mask};
 pub use liars::{LiarKind, Liars};
 pub use marks::{SEEDS_ENOUGH, WANTED};
 pub use node::Node;
+pub use plot::{Axis, Plot, Point, Scale, Series};
 pub use promise::{Promise, Violation};
 pub use rehearse::{Rehearsal, rehearse};
 pub use scale::{Measured, herd, late_joiner, one_job, third_leaves};
 pub use scenario::{
     Disk, Faults, Job, Network, Planned, Scenario, ScenarioError, SourceKind, What,
+};
+pub use schemes::{
+    Adversary, Cell, Effort, Extent, Form, Mean, Outcome, Rqa, Scheme, Setting, Size, Stop, Sum,
+    Survey, Threat, Trial, of_so_many, open_lying, silent_lying,
 };
 pub use truth::Truth;
 pub use world::World;

@@ -1,5 +1,6 @@
 //! The command: rehearses many seeds, or shows one of them at work.
 
+mod command;
 mod log;
 
 use std::io::{self, Write};
@@ -19,7 +20,7 @@ use log::{Log, Sum, line};
 #[command(name = "sim", args_conflicts_with_subcommands = true)]
 struct Command {
     #[command(subcommand)]
-    replay: Option<Replay>,
+    task: Option<Task>,
     #[command(flatten)]
     many: Many,
 }
@@ -48,7 +49,9 @@ struct Many {
 }
 
 #[derive(Debug, Subcommand)]
-enum Replay {
+enum Task {
+    /// Measure verification schemes side by side.
+    Schemes(command::Schemes),
     /// Rehearse one seed again.
     Replay {
         seed: u64,
@@ -72,10 +75,11 @@ enum Replay {
 }
 
 fn main() -> ExitCode {
-    let Command { replay, many } = Command::parse();
-    let done = match replay {
-        Some(Replay::Replay { seed, scenario, trace }) => replay_one(seed, scenario, trace),
-        Some(Replay::Scale { peers, units, seed }) => scale(peers, units, seed),
+    let Command { task, many } = Command::parse();
+    let done = match task {
+        Some(Task::Replay { seed, scenario, trace }) => replay_one(seed, scenario, trace),
+        Some(Task::Scale { peers, units, seed }) => scale(peers, units, seed),
+        Some(Task::Schemes(schemes)) => schemes.run(),
         None => rehearse_many(&many),
     };
     match done {

@@ -1,0 +1,5 @@
+//! What the command can do beside rehearsing.
+
+mod schemes;
+
+pub(crate) use schemes::Schemes;
