@@ -181,7 +181,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`] names the first that nobody could deliver.
     pub fn fetch(&self, job: JobId, blobs: &[Blob]) -> Result<Done, ClientError> {
-        self.post_json(&format!("/api/v1/jobs/{job}/fetch"), &blobs)
+        self.post_json(&format!("/api/v1/jobs/{job}/fetch"), &blobs, ANSWER_WITHIN)
     }
 
     /// Gives a blob to the node, unless it has it. The bytes are hashed again on their way.

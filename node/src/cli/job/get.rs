@@ -14,10 +14,10 @@ use crate::cli::job::fetch;
 use crate::cli::job::follow::{Follow, News, Next, Settled};
 use crate::cli::job::progress::Progress;
 use crate::cli::job::run::unfinished;
-use crate::cli::save::Folder;
 use crate::cli::job::sample::{Sampled, sample};
 use crate::cli::job::verdict::Report;
 use crate::cli::proof;
+use crate::cli::save::Folder;
 use crate::cli::show;
 use crate::cli::terminal::talk;
 

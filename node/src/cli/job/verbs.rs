@@ -4,9 +4,7 @@ use crate::cli::args::JobVerb;
 use crate::cli::door::running;
 use crate::cli::entry::Context;
 use crate::cli::failure::{End, Outcome};
-use crate::cli::job::{
-    check, explain, get, init, list, prove, run, show, submit, verify, watch,
-};
+use crate::cli::job::{check, explain, get, init, list, prove, run, show, submit, verify, watch};
 use crate::cli::terminal::talk;
 
 pub(crate) fn dispatch(context: &Context, verb: JobVerb) -> Outcome {
