@@ -44,20 +44,20 @@ pub(crate) struct DemoArgs {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct UpArgs {
-    /// Nodes, liars included
-    #[arg(long, env = "TESTNET_NODES", default_value_t = 3)]
-    pub(crate) nodes: usize,
-    /// How many of them lie
-    #[arg(long, env = "TESTNET_LIARS", default_value_t = 0)]
-    pub(crate) liars: usize,
-    /// How they lie: any kind that scenarios know
-    #[arg(long, env = "TESTNET_KIND", default_value = "contester", value_parser = scenario::kind)]
-    pub(crate) kind: LiarKind,
-    /// Units that each node runs at the same time
-    #[arg(long, env = "TESTNET_CORES", default_value_t = 1)]
-    pub(crate) cores: usize,
+    /// Nodes, liars included [default: 3, or as the scenario says]
+    #[arg(long, env = "TESTNET_NODES")]
+    pub(crate) nodes: Option<usize>,
+    /// How many of them lie [default: 0, or as the scenario says]
+    #[arg(long, env = "TESTNET_LIARS")]
+    pub(crate) liars: Option<usize>,
+    /// How they lie: any kind that scenarios know [default: contester, or as the scenario says]
+    #[arg(long, env = "TESTNET_KIND", value_parser = scenario::kind)]
+    pub(crate) kind: Option<LiarKind>,
+    /// Units that each node runs at the same time [default: 1, or as the scenario says]
+    #[arg(long, env = "TESTNET_CORES")]
+    pub(crate) cores: Option<usize>,
     /// A scenario of `sim`, by file or name: its nodes, liars, and planned crashes and restarts
-    #[arg(long, env = "TESTNET_SCENARIO", conflicts_with_all = ["nodes", "liars", "kind", "cores"])]
+    #[arg(long, env = "TESTNET_SCENARIO")]
     pub(crate) scenario: Option<PathBuf>,
 }
 

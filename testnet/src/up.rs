@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use sim::{Planned, What};
+use sim::{LiarKind, Planned, Scenario, What};
 
 use crate::entry::UpArgs;
 use crate::fleet::Member;
@@ -43,22 +43,46 @@ pub(crate) fn run(args: &UpArgs) -> anyhow::Result<ExitCode> {
 
 /// What to start, and what happens later, in order.
 fn recipe(args: &UpArgs) -> anyhow::Result<(Recipe, VecDeque<Planned>)> {
-    let Some(path) = &args.scenario else {
-        ensure!((1..=100).contains(&args.nodes), "between 1 and 100 nodes fit one machine");
-        ensure!(args.liars < args.nodes, "the first node is honest: there are too many liars");
-        let mut recipe = Recipe::of_this_program(args.nodes)?;
-        recipe.cores = args.cores;
-        recipe.nodes[args.nodes - args.liars..].fill(Some(args.kind));
-        return Ok((recipe, VecDeque::new()));
+    let scenario = match &args.scenario {
+        Some(path) => scenario::load(path)?,
+        None => Scenario {
+            nodes: 3,
+            cores: 1,
+            liars: Vec::new(),
+            events: Vec::new(),
+            ..Default::default()
+        },
     };
-    let scenario = scenario::load(path)?;
-    ensure!(scenario.nodes <= 100, "at most 100 nodes fit one machine");
-    let mut recipe = Recipe::of_this_program(scenario.nodes)?;
-    recipe.cores = scenario.cores;
-    recipe.nodes = (0..scenario.nodes).map(|index| scenario.liar(index)).collect();
+    let nodes = args.nodes.unwrap_or(scenario.nodes);
+    ensure!((1..=100).contains(&nodes), "between 1 and 100 nodes fit one machine");
+    let mut lies = lies(&scenario, nodes);
+    if let Some(liars) = args.liars {
+        ensure!(liars < nodes, "the first node is honest: there are too many liars");
+        let kind = lies.iter().flatten().last().copied();
+        let kind = args.kind.or(kind).unwrap_or(LiarKind::Contester);
+        lies.fill(None);
+        lies[nodes - liars..].fill(Some(kind));
+    } else if let Some(kind) = args.kind {
+        lies.iter_mut().flatten().for_each(|lie| *lie = kind);
+    }
+    let late = scenario.events.iter().flat_map(|event| &event.nodes).any(|node| nodes <= *node);
+    ensure!(!late, "the scenario's events name more than {nodes} nodes");
+    let mut recipe = Recipe::of_this_program(nodes)?;
+    recipe.cores = args.cores.unwrap_or(scenario.cores);
+    recipe.nodes = lies;
     let mut planned = scenario.events;
     planned.sort_by_key(|event| event.at_ms);
     Ok((recipe, planned.into()))
+}
+
+/// Who lies how, the liars last; on a smaller network than the scenario's there are fewer of them.
+fn lies(scenario: &Scenario, nodes: usize) -> Vec<Option<LiarKind>> {
+    let all: Vec<Option<LiarKind>> =
+        (0..scenario.nodes).map(|index| scenario.liar(index)).collect();
+    let mut liars: Vec<LiarKind> = all.into_iter().flatten().take(nodes - 1).collect();
+    let mut lies = vec![None; nodes - liars.len()];
+    lies.extend(liars.drain(..).map(Some));
+    lies
 }
 
 fn explain(fleet: &Fleet) {

@@ -85,7 +85,7 @@ impl Ledger {
         let (stage, verdict) = (slot.stage, self.last_verdict());
         let batch = self.plan().partition(stage).batch_of(unit);
         let of = verdict.batch(stage, batch);
-        let now = self.plan().unit_hash(stage, unit, verdict.gathered(stage));
+        let now = self.plan().unit_root(stage, unit, verdict.gathered(stage));
         if now != Some(slot.units) || !of.is_verified() {
             return;
         }

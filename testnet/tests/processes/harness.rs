@@ -14,9 +14,17 @@ const WITHIN: Duration = Duration::from_secs(120);
 
 /// Plays `story` on a network of so many honest nodes.
 pub(crate) fn play(nodes: usize, story: impl FnOnce(&mut Fleet, Deadline) -> anyhow::Result<()>) {
+    play_recipe(Recipe::honest(program(), nodes), story);
+}
+
+/// Plays `story` on a network with liars.
+pub(crate) fn play_recipe(
+    recipe: Recipe,
+    story: impl FnOnce(&mut Fleet, Deadline) -> anyhow::Result<()>,
+) {
     let _turn = turn();
     let deadline = Deadline::within(WITHIN);
-    let mut fleet = Fleet::start(Recipe::honest(program(), nodes), deadline)
+    let mut fleet = Fleet::start(recipe, deadline)
         .unwrap_or_else(|error| panic!("the network did not start: {error:#}"));
     let played = fleet.formed(deadline).and_then(|()| story(&mut fleet, deadline));
     if let Err(error) = played {
@@ -62,6 +70,6 @@ pub(crate) fn expect_picture(
     known_file(client, job, KNOWN[0]).map(drop)
 }
 
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_testnet"))
 }

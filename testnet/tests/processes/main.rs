@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may end at any surprise")]
 
 mod bad_input;
+mod colluding;
 mod crashes;
 mod harness;
 mod leaving;
