@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use engine::{BatchResult, JobState, JobView};
 use protocol::limits::{HEADS_MAX, LOG_STEPS_MAX};
-use protocol::{About, Assurance, Heads, Item, JobId, Seal, Slot};
+use protocol::{About, Assurance, Heads, JobId, Seal, Slot, Vote};
 
 use crate::promise::Promise;
 use crate::world::World;
@@ -219,15 +219,19 @@ impl World {
         }
     }
 
-    /// Counts an honest node's ballot if it is an audit.
-    pub(crate) fn note_audit(&mut self, index: usize, job: JobId, item: &Item) {
-        let Item::Vote(vote) = item else { return };
-        let is_anchor = self.truth(job).is_some_and(|truth| {
-            truth.spec.submitter == index || truth.spec.co_anchors.contains(&index)
-        });
-        if vote.pack.is_some() && !is_anchor {
+    /// Counts an honest node's ballot if it is an audit: on a batch that it did not vote on.
+    pub(crate) fn note_audit(&mut self, index: usize, job: JobId, vote: &Vote) {
+        let slot = &vote.slot;
+        let Some(truth) = self.truth(job) else { return };
+        let About::Unit(unit) = slot.about else { return };
+        let batch = truth.plan.partition(slot.stage).batch_of(unit);
+        let is_anchor = truth.spec.submitter == index || truth.spec.co_anchors.contains(&index);
+        if !is_anchor && !self.watch.has_voted(index, job, slot.stage, batch) {
             *self.watch.trust.audits.entry(job).or_default() += 1;
-            self.note_draw(index, job, &vote.slot);
+            // Ballots on a batch that was given up show no path: there is no root that it could lead to.
+            if !vote.path.is_empty() {
+                self.note_draw(index, job, slot);
+            }
             self.watch.mark("audits");
         }
     }

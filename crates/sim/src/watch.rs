@@ -44,6 +44,16 @@ impl Watch {
         }
     }
 
+    /// Whether a node has voted on a batch, whatever its inputs were.
+    pub(crate) fn has_voted(&self, index: usize, job: JobId, stage: u16, batch: u32) -> bool {
+        let about = About::Batch(batch);
+        let from = Slot { stage, about, units: Hash::ZERO };
+        let mut later = self.votes.range((index, job, from)..);
+        later.next().is_some_and(|((node, of, slot), _)| {
+            (*node, *of, slot.stage, slot.about) == (index, job, stage, about)
+        })
+    }
+
     pub(crate) fn crashed(&mut self, index: usize, lost: usize) {
         self.last_writes_lost.insert(index, lost);
         if 0 < lost {
@@ -162,9 +172,7 @@ impl World {
             Item::Vote(vote) => {
                 let said = (vote.root, vote.seal);
                 let known = self.watch.votes.insert((index, job, vote.slot), said);
-                if matches!(vote.slot.about, About::Unit(_)) {
-                    self.note_audit(index, job, item);
-                }
+                self.note_audit(index, job, vote);
                 self.watch.mark(match vote.slot.about {
                     About::Batch(_) => "votes",
                     About::Unit(_) => "ballots",

@@ -244,8 +244,10 @@ impl Case {
 
     /// What follows for everybody to see.
     pub(super) fn close(mut self) -> BatchVerdict {
-        let units: BTreeMap<u64, UnitVerdict> =
-            self.units.iter().filter_map(|(unit, c)| Some((*unit, c.verdict()?))).collect();
+        // An anchor's seal answers every ballot: what stands goes on standing.
+        let is_sealed = self.sealed.is_some();
+        let units = self.units.iter().filter_map(|(unit, c)| Some((*unit, c.verdict(is_sealed)?)));
+        let units: BTreeMap<u64, UnitVerdict> = units.collect();
         // Ballots of independent peers on every unit are worth more than what the submitter says.
         let settled = units.values().filter(|unit| **unit != UnitVerdict::Contested).count();
         if matches!(self.standing, Standing::SelfExecuted { .. }) && settled == self.count {
@@ -397,8 +399,8 @@ impl UnitCase {
         })
     }
 
-    fn verdict(&self) -> Option<UnitVerdict> {
-        match (self.decided, self.contested, self.stands) {
+    fn verdict(&self, is_sealed: bool) -> Option<UnitVerdict> {
+        match (self.decided, self.contested && !is_sealed, self.stands) {
             (Some(digest), ..) => Some(UnitVerdict::Decided(digest)),
             (None, true, _) => Some(UnitVerdict::Contested),
             (None, false, Some(digest)) => Some(UnitVerdict::Accepted(digest)),
