@@ -7,9 +7,9 @@ use protocol::limits::{
     STEP_BYTES_MAX, STEPS_SENT_MAX,
 };
 use protocol::{
-    Announcement, BlobId, Claim, Envelope, Gathered, Hash, Heads, JobId, Ledger, Manifest, Message,
-    NetworkId, Outcome, Pack, PeerId, Plan, Signed, SignedBody, Stamp, Step, Subtrees, Tree, Unit,
-    UnitId, chunk_count, chunk_len, encode, job_stamp_bits,
+    Announcement, BlobId, Bundle, Claim, Envelope, Gathered, Hash, Heads, JobId, Ledger, Manifest,
+    Message, NetworkId, Outcome, Pack, PeerId, Plan, Signed, SignedBody, Stamp, Step, Subtrees,
+    Tree, Unit, UnitId, chunk_count, chunk_len, encode, job_stamp_bits,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -20,7 +20,7 @@ use crate::setup::{CREATED_MS, Setup, key, network};
 /// The first byte chooses the decoder, the others are what it reads.
 pub fn decode(bytes: &[u8]) {
     let mut choices = Choices::new(bytes);
-    let kind = choices.below(14);
+    let kind = choices.below(15);
     let bytes = choices.rest();
     match kind {
         0 => manifest(bytes),
@@ -36,7 +36,8 @@ pub fn decode(bytes: &[u8]) {
         10 => texts(bytes),
         11 => subtrees(bytes),
         12 => drop(read::<Outcome>(bytes, bytes.len()).map(|outcome| outcome.digest())),
-        _ => stamp(bytes),
+        13 => stamp(bytes),
+        _ => bundles(bytes),
     }
 }
 
@@ -210,4 +211,20 @@ fn subtrees(bytes: &[u8]) {
 fn stamp(bytes: &[u8]) {
     let Some(stamp) = read::<Stamp>(bytes, bytes.len()) else { return };
     let _ = (stamp.is_enough(1, CREATED_MS), stamp.is_enough(0, u64::MAX));
+}
+
+/// A file of proof bundles. Whatever one shows is bundled again as the same.
+fn bundles(bytes: &[u8]) {
+    let Ok(all) = Bundle::read_all(bytes) else { return };
+    let again: Vec<u8> = all.iter().flat_map(Bundle::to_bytes).collect();
+    assert!(again == bytes, "accepted, and not canonical");
+    for bundle in all {
+        let job = bundle.job();
+        if let Ok(opened) = bundle.open() {
+            assert_eq!(opened.ledger.plan().manifest().job(), job);
+            let again = Bundle::new(opened.network, &opened.ledger, opened.announcement.as_ref());
+            let reopened = again.open().expect("what was opened can be bundled and opened");
+            assert_eq!(reopened.ledger.last_verdict(), opened.ledger.last_verdict());
+        }
+    }
 }

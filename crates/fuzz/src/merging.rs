@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::limits::STEPS_SENT_MAX;
-use protocol::{Ledger, PeerId, Refusal, Signed, Stamp, Step, StepId, Verdict};
+use protocol::{Bundle, Credit, Ledger, PeerId, Refusal, Signed, Stamp, Step, StepId, Verdict};
 
 use crate::choices::{Chance, Choices};
+use crate::setup::network;
 use crate::world::World;
 
 const ACTS: usize = 48;
@@ -37,6 +38,12 @@ pub fn merge(bytes: &[u8]) {
         expected.check(&mut ledger, "parted and joined");
     }
     reconcile(&world, &left, &right, &mut whole, &expected);
+    // Stamps are not worked for here, and a bundle is opened without the steps of those.
+    if world.setup.manifest.policy.stamp_bits == 0 {
+        let bundle = Bundle::from_bytes(&Bundle::new(network(), &along, None).to_bytes());
+        let opened = bundle.expect("a bundle is read back").open();
+        expected.check(&mut opened.expect("it shows something").ledger, "bundled and opened");
+    }
 }
 
 /// What follows from a set of steps.
@@ -45,6 +52,7 @@ struct Known {
     text: String,
     keepers: Vec<PeerId>,
     is_cancelled: bool,
+    credits: BTreeMap<PeerId, Credit>,
     stamps: BTreeMap<PeerId, Stamp>,
     heads: protocol::Heads,
 }
@@ -57,6 +65,7 @@ impl Known {
             verdict,
             keepers: ledger.keepers().to_vec(),
             is_cancelled: ledger.is_cancelled(),
+            credits: ledger.credits(),
             stamps: ledger.ranks().stamps.clone(),
             heads: ledger.heads(false),
         }
@@ -67,6 +76,7 @@ impl Known {
         assert_eq!(format!("{:?}", ledger.verdict()), self.text, "{how}: the verdict's bytes");
         assert_eq!(ledger.keepers(), self.keepers, "{how}: the keepers");
         assert_eq!(ledger.is_cancelled(), self.is_cancelled, "{how}: cancelled or not");
+        assert_eq!(ledger.credits(), self.credits, "{how}: the credits");
         assert_eq!(*ledger.ranks().stamps, self.stamps, "{how}: the stamps");
         assert_eq!(ledger.heads(false), self.heads, "{how}: the heads");
     }

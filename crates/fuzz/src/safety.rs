@@ -46,6 +46,11 @@ fn check(world: &World, places: &mut Places, verdict: &Verdict) {
         }
     }
     let _ = verdict.weakest(&world.plan);
+    for stage in world.plan.stages() {
+        let tally = verdict.tally(&world.plan, stage);
+        let sum = tally.open + tally.self_executed + tally.accepted + tally.contested;
+        assert_eq!(sum, tally.units, "{tally:?} does not add up");
+    }
     let honest = |peer: &PeerId| world.setup.number_of(*peer).is_some_and(|n| !world.setup.bad[n]);
     assert!(!verdict.equivocators.iter().any(honest), "an honest peer counts as an equivocator");
     let framed = verdict.convicted.keys().any(honest);
