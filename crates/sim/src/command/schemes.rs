@@ -22,6 +22,12 @@ pub(crate) struct Schemes {
     /// A tenth of the size, in less than a minute.
     #[arg(long, env = "SIM_QUICK")]
     quick: bool,
+    /// The adversary's shares of the workers, in percent, in place of all.
+    #[arg(long, env = "SIM_SHARES", value_delimiter = ',')]
+    shares: Vec<u64>,
+    /// Only schemes in whose names this occurs, for instance "RQA k = 2, 10 %".
+    #[arg(long, env = "SIM_ONLY", default_value = "")]
+    only: String,
     /// Cells at the same time, each in its own thread; the table does not hang on it.
     #[arg(long, env = "SIM_THREADS", default_value_t = 1)]
     threads: usize,
@@ -30,7 +36,11 @@ pub(crate) struct Schemes {
 impl Schemes {
     pub(crate) fn run(&self) -> io::Result<bool> {
         let make = if self.quick { Extent::quick } else { Extent::full };
-        let extent = make(self.seed, self.runs.max(1), self.threads);
+        let mut extent = make(self.seed, self.runs.max(1), self.threads);
+        extent.only.clone_from(&self.only);
+        if !self.shares.is_empty() {
+            extent.percents.clone_from(&self.shares);
+        }
         let survey = Survey::run(extent, |cell| {
             let trial = cell.trial;
             let (executions, wrong) = (cell.worst.executions.mean, cell.worst.wrong.mean);
@@ -58,11 +68,21 @@ impl Schemes {
 
     /// How to make the file again.
     fn heading(&self) -> String {
-        let Self { runs, seed, quick, .. } = self;
-        let quick = if *quick { " --quick" } else { "" };
+        let Self { runs, seed, quick, shares, only, .. } = self;
+        let mut options = format!("--runs {runs} --seed {seed}");
+        if *quick {
+            options += " --quick";
+        }
+        if !shares.is_empty() {
+            let shares: Vec<String> = shares.iter().map(u64::to_string).collect();
+            options += &format!(" --shares {}", shares.join(","));
+        }
+        if !only.is_empty() {
+            options += &format!(" --only '{only}'");
+        }
         format!(
-            "<!-- made by: cargo run --release -p sim -- schemes --runs {runs} --seed {seed}{quick} \
-             --markdown FILE --svg FILE -->\n"
+            "<!-- made by: cargo run --release -p sim -- schemes {options} --markdown FILE --svg FILE \
+             -->\n"
         )
     }
 }

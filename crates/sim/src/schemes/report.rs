@@ -229,8 +229,12 @@ fn header(text: &mut String, first: &str, columns: impl Iterator<Item = String>)
     let _ = writeln!(text, "|---|{}", "---|".repeat(columns.len()));
 }
 
+/// One scheme's row, if it was tried at all.
 fn row(text: &mut String, first: &str, cells: impl Iterator<Item = String>) {
-    let _ = writeln!(text, "| {first} | {} |", cells.collect::<Vec<String>>().join(" | "));
+    let cells: Vec<String> = cells.collect();
+    if cells.iter().any(|cell| !cell.is_empty()) {
+        let _ = writeln!(text, "| {first} | {} |", cells.join(" | "));
+    }
 }
 
 fn both(cell: &Cell) -> String {

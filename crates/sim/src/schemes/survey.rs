@@ -18,6 +18,8 @@ pub struct Extent {
     pub schemes: Vec<Scheme>,
     pub(super) small: Vec<Crowd>,
     pub effort: Effort,
+    /// Only schemes in whose names this occurs.
+    pub only: String,
 }
 
 /// A small network: so many peers, of whom so many percent are the adversary's.
@@ -78,6 +80,7 @@ impl Extent {
                 rates: vec![1_000_000, 300_000, 100_000, 30_000, 10_000],
                 threads,
             },
+            only: String::new(),
         }
     }
 
@@ -95,6 +98,7 @@ impl Extent {
             schemes,
             small: vec![(3, 34), (5, 20), (8, 25)],
             effort: Effort { seed, runs, rates: vec![1_000_000, 100_000], threads },
+            only: String::new(),
         }
     }
 
@@ -126,6 +130,7 @@ impl Extent {
                 trials.push(Trial { scheme, threat: Threat::Silent, size, percent });
             }
         }
+        trials.retain(|trial| trial.scheme.name().contains(&self.only));
         trials
     }
 }

@@ -311,7 +311,7 @@ impl Town {
     }
 
     pub(super) fn unit_slot(&self, unit: u64) -> Slot {
-        let units = self.plan.unit_hash(0, unit, None).expect("it reads no other stage");
+        let units = self.plan.unit_root(0, unit, None).expect("it reads no other stage");
         Slot { stage: 0, about: About::Unit(unit), units }
     }
 
