@@ -66,7 +66,7 @@ impl Place {
                 let units = plan.partition(stage).units_of(batch).map(hash_of);
                 (units.collect::<Option<Vec<_>>>()?, plan.units_root(stage, batch, gathered)?)
             }
-            About::Unit(unit) => (vec![hash_of(unit)?], hash_of(unit)?),
+            About::Unit(unit) => (vec![hash_of(unit)?], plan.unit_root(stage, unit, gathered)?),
         };
         let executed: Vec<Execution> = units.iter().map(execution_of).collect();
         let right: Vec<Hash> = executed.iter().map(|e| e.outcome.digest()).collect();

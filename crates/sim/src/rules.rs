@@ -191,7 +191,7 @@ pub(crate) fn fork_voids_little(ledger: &Ledger, steps: &[Signed<Step>]) -> Opti
 /// What was said about a unit in the slot that counts now.
 pub(crate) fn unit_book(ledger: &Ledger, stage: u16, unit: u64) -> Option<(Slot, &Book)> {
     let gathered = ledger.last_verdict().gathered(stage);
-    let units: Hash = ledger.plan().unit_hash(stage, unit, gathered)?;
+    let units: Hash = ledger.plan().unit_root(stage, unit, gathered)?;
     let slot = Slot { stage, about: About::Unit(unit), units };
     Some((slot, ledger.book(&slot)?))
 }

@@ -43,7 +43,7 @@ impl Spammer {
             Slot { stage: 0, about: About::Batch(batch), units: plan.units_root(0, batch, None)? };
         let unit = self.chance.within(units.start..=units.end - 1);
         let of_unit =
-            Slot { stage: 0, about: About::Unit(unit), units: plan.unit_hash(0, unit, None)? };
+            Slot { stage: 0, about: About::Unit(unit), units: plan.unit_root(0, unit, None)? };
         let root = self.hash();
         Some(match self.chance.below(4) {
             0 => {

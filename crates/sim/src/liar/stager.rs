@@ -63,7 +63,7 @@ impl Part for Stager {
             self.voted.iter().filter(|(of, _)| *of == job).take(40).copied().collect();
         for (job, unit) in framed {
             self.voted.remove(&(job, unit));
-            if let Some(units) = plan.unit_hash(0, unit, None) {
+            if let Some(units) = plan.unit_root(0, unit, None) {
                 let slot = Slot { stage: 0, about: About::Unit(unit), units };
                 items.push(ballot(slot, hash("framed", &[units.as_bytes()])));
             }

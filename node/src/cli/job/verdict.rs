@@ -230,7 +230,7 @@ pub(crate) fn slot(ledger: &Ledger, stage: u16, about: About) -> Option<Slot> {
     let gathered = ledger.last_verdict().gathered(stage);
     let units = match about {
         About::Batch(batch) => ledger.plan().units_root(stage, batch, gathered)?,
-        About::Unit(unit) => ledger.plan().unit_hash(stage, unit, gathered)?,
+        About::Unit(unit) => ledger.plan().unit_root(stage, unit, gathered)?,
     };
     Some(Slot { stage, about, units })
 }
