@@ -64,7 +64,7 @@ fn draw_liars(chance: &mut Chance, nodes: usize) -> Vec<Liars> {
         let mut kind = *chance.pick(&LiarKind::ALL);
         // It costs seconds, and once is enough; only one liar can submit.
         let has_stager = liars.iter().any(|liars| liars.kind == LiarKind::Stager);
-        if (kind == LiarKind::Flood && !chance.percent(20))
+        if (kind == LiarKind::Flood && !chance.percent(2))
             || (kind == LiarKind::Stager && has_stager)
         {
             kind = LiarKind::WrongOutcome;

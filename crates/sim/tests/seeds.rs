@@ -46,7 +46,7 @@ fn a_submitter_that_may_leave_is_not_needed_any_more() {
 
 #[test]
 fn a_contest_is_fought_with_leaves_and_ballots() {
-    let seen = marks("a-liar-among-five");
+    let seen = marks_of_many("a-liar-among-five");
     assert!(seen.contains_key("leaves") && seen.contains_key("ballots"), "{seen:?}");
 }
 
@@ -58,7 +58,7 @@ fn a_crash_of_everybody_loses_writes_and_no_work() {
 
 #[test]
 fn a_staged_job_frames_honest_workers_and_only_inside_itself() {
-    let seen = marks("09-a-job-is-staged");
+    let seen = marks_of_many("09-a-job-is-staged");
     assert!(seen.contains_key("honest peers framed in a staged job"), "{seen:?}");
 }
 
@@ -82,6 +82,21 @@ fn marks(name: &str) -> BTreeMap<&'static str, u64> {
     let rehearsal = rehearse(1, Some(&scenario), false);
     assert_eq!(rehearsal.violation.as_ref().map(ToString::to_string), None);
     rehearsal.marks
+}
+
+/// What came to pass in a dozen worlds of a named scenario, together.
+fn marks_of_many(name: &str) -> BTreeMap<&'static str, u64> {
+    let path = format!("{}/scenarios/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+    let scenario = Scenario::parse(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let mut seen = BTreeMap::new();
+    for seed in 0..12 {
+        let rehearsal = rehearse(seed, Some(&scenario), false);
+        assert_eq!(rehearsal.violation.as_ref().map(ToString::to_string), None, "seed {seed}");
+        for (mark, count) in rehearsal.marks {
+            *seen.entry(mark).or_default() += count;
+        }
+    }
+    seen
 }
 
 /// Rehearses all worlds on two threads and tells every one that broke a promise.

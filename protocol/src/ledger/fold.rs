@@ -57,9 +57,9 @@ impl Fold {
         &self.verdict
     }
 
-    /// Who has a joined vote, or a confirmed ballot that agrees with what stands.
-    pub(super) fn identities(&self) -> BTreeSet<PeerId> {
-        self.layers[0].identities().collect()
+    /// Whether a peer has a joined vote, or a confirmed ballot that agrees with what stands.
+    pub(super) fn is_identity(&self, peer: PeerId) -> bool {
+        self.layers[0].is_identity(peer)
     }
 
     /// Notes that something was said about a slot.

@@ -40,6 +40,8 @@ pub struct Ledger {
     job: JobId,
     plan: Arc<Plan>,
     logs: BTreeMap<PeerId, Log>,
+    /// Authors in the order in which they stay: the last ones go first.
+    turns: BTreeSet<(Hash, PeerId)>,
     books: BTreeMap<Slot, Book>,
     said: Said,
     equivocators: BTreeSet<PeerId>,
@@ -64,6 +66,7 @@ impl Ledger {
             fold: Fold::new(&plan),
             plan,
             logs: BTreeMap::new(),
+            turns: BTreeSet::new(),
             books: BTreeMap::new(),
             said: BTreeMap::new(),
             equivocators: BTreeSet::new(),
@@ -103,6 +106,7 @@ impl Ledger {
         if LOG_GAP_MAX < step.value().seq && !self.logs.contains_key(&author) {
             return Ok(Inserted::TooFarAhead);
         }
+        self.note_author(author);
         let inserted = self.logs.entry(author).or_default().insert(step);
         match inserted {
             Inserted::New => self.read_on(author),
@@ -296,23 +300,27 @@ impl Ledger {
     /// Of all authors whose votes nobody has joined, the one goes whose turn is last by a hash, be it the
     /// newcomer: who floods a job with identities drives out its own.
     fn make_room_for(&mut self, newcomer: PeerId) -> Result<(), Refusal> {
-        let turn =
-            |peer: &PeerId| (crate::hash("author", &[self.job.as_bytes(), peer.as_bytes()]), *peer);
-        let joined = self.fold.identities();
+        let own = (self.turn(newcomer), newcomer);
+        let later = self.turns.iter().rev().take_while(|turn| own < **turn);
+        let loose = later.copied().find(|(_, peer)| !self.fold.is_identity(*peer));
+        let Some((turn, peer)) = loose else { return Err(Refusal::Full) };
+        self.turns.remove(&(turn, peer));
+        self.take_back(peer);
+        self.logs.remove(&peer);
+        self.stamps.remove(&peer);
+        Ok(())
+    }
+
+    fn turn(&self, peer: PeerId) -> Hash {
+        crate::hash("author", &[self.job.as_bytes(), peer.as_bytes()])
+    }
+
+    /// Notes a new log; those of the submitter and of anchors never go.
+    fn note_author(&mut self, author: PeerId) {
         let manifest = self.plan.manifest();
-        let is_loose = |peer: &&PeerId| {
-            !joined.contains(peer)
-                && **peer != manifest.submitter
-                && !manifest.policy.anchors.contains(peer)
-        };
-        let last = self.logs.keys().filter(is_loose).map(turn).max();
-        match last.filter(|last| turn(&newcomer) < *last) {
-            Some((_, peer)) => {
-                self.take_back(peer);
-                self.logs.remove(&peer);
-                Ok(())
-            }
-            None => Err(Refusal::Full),
+        let is_named = author == manifest.submitter || manifest.policy.anchors.contains(&author);
+        if !is_named && !self.logs.contains_key(&author) {
+            self.turns.insert((self.turn(author), author));
         }
     }
 

@@ -222,10 +222,10 @@ impl Layer {
         self.joined.iter().filter(|(_, (batches, _))| *batches != 0).map(|(peer, _)| *peer)
     }
 
-    /// Who is joined in an independent stage, or has a confirmed ballot that agrees with what stands.
-    pub(super) fn identities(&self) -> impl Iterator<Item = PeerId> + '_ {
-        let confirmed = self.quiet.iter().flat_map(|quiet| &quiet.confirmed);
-        self.joined().chain(confirmed.filter(|(_, n)| **n != 0).map(|(peer, _)| *peer))
+    /// Whether a peer is joined in an independent stage, or has a confirmed ballot that agrees.
+    pub(super) fn is_identity(&self, peer: PeerId) -> bool {
+        self.joined.get(&peer).is_some_and(|(batches, _)| *batches != 0)
+            || self.quiet.iter().any(|quiet| quiet.confirmed.get(&peer).is_some_and(|n| *n != 0))
     }
 
     /// How many units a peer has confirmed in batches without rivals.

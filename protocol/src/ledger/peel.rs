@@ -40,12 +40,24 @@ pub(super) fn next(
     };
     let mut convicted =
         BTreeMap::from([(worst, Conviction { units: BTreeSet::new(), colluded: false })]);
-    for (_, winner, claims) in decisions {
-        let Some(wrong) = claims.get(&worst).filter(|claim| *claim != winner) else { continue };
-        let partners =
-            claims.iter().filter(|(peer, claim)| *claim == wrong && !immune.contains(peer));
-        for (peer, _) in partners {
-            convicted.entry(*peer).or_insert(Conviction { units: BTreeSet::new(), colluded: true });
+    // And whoever shares a wrong claim with one of them, and so on.
+    let mut found = true;
+    while std::mem::take(&mut found) {
+        for (_, winner, claims) in decisions {
+            let wrong: BTreeSet<Hash> = claims
+                .iter()
+                .filter(|(peer, claim)| *claim != winner && convicted.contains_key(peer))
+                .map(|(_, claim)| *claim)
+                .collect();
+            let partners = claims
+                .iter()
+                .filter(|(peer, claim)| wrong.contains(claim) && !immune.contains(peer));
+            for (peer, _) in partners {
+                found |= !convicted.contains_key(peer);
+                convicted
+                    .entry(*peer)
+                    .or_insert(Conviction { units: BTreeSet::new(), colluded: true });
+            }
         }
     }
     let together = 1 < convicted.len();
