@@ -184,13 +184,14 @@ impl World {
         }
     }
 
-    /// **Nobody can foresee what others audit**: where nothing was contested, two auditors of one batch do not
+    /// **Nobody can foresee what others audit**: where nobody lies and nothing was contested, two auditors of one batch do not
     /// always draw the same unit.
     pub(crate) fn coins_differ(&mut self, job: usize) {
         let id = self.truths[job].job;
         let submitter = self.nodes[self.truths[job].spec.submitter].engine.as_ref();
         let view = submitter.and_then(|engine| engine.job(id));
-        if view.is_none_or(|view| view.disputed != 0) {
+        // Liars' ballots may put a unit in question for a while; who answers them draws nothing.
+        if self.scenario.liar_count() != 0 || view.is_none_or(|view| view.disputed != 0) {
             return;
         }
         let of_job = self.watch.trust.drawn.range((id, 0, 0)..=(id, u16::MAX, u32::MAX));

@@ -45,9 +45,9 @@ fn a_submitter_that_may_leave_is_not_needed_any_more() {
 }
 
 #[test]
-fn a_contest_is_fought_with_leaves_and_ballots() {
+fn a_contest_is_fought_with_ballots() {
     let seen = marks_of_many("a-liar-among-five");
-    assert!(seen.contains_key("leaves") && seen.contains_key("ballots"), "{seen:?}");
+    assert!(seen.contains_key("contests by ballots") && seen.contains_key("ballots"), "{seen:?}");
 }
 
 #[test]
