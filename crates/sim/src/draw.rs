@@ -5,18 +5,26 @@ use crate::chance::Chance;
 use crate::liars::{LiarKind, Liars};
 use crate::scenario::{Disk, Faults, Job, Network, Planned, Scenario, SourceKind, What};
 
+/// One in so many worlds is flooded with identities: that costs seconds.
+const FLOODS: u64 = 250;
+
 impl Scenario {
     /// The scenario that this seed stands for.
     pub fn drawn(seed: u64) -> Self {
         let mut chance = Chance::fork(seed, "scenario", 0);
-        let nodes = draw_nodes(&mut chance);
-        let liars = draw_liars(&mut chance, nodes);
+        let (mut nodes, mut liars) = (draw_nodes(&mut chance), Vec::new());
+        if seed % FLOODS == FLOODS - 1 {
+            (nodes, liars) = (5, vec![Liars::of(LiarKind::Flood, 1)]);
+        } else {
+            liars.extend(draw_liars(&mut chance, nodes));
+        }
         let liar_count = liars.iter().map(|liars| liars.count).sum::<usize>();
         let honest = nodes - liar_count;
         let mut jobs = draw_jobs(&mut chance, honest);
         stage_a_job(&mut chance, nodes, &liars, &mut jobs);
         let faults = draw_faults(&mut chance, nodes, honest, liar_count);
-        if 0 < faults.dying || liars.iter().any(|liars| 0 < liars.identities) {
+        let has_puppets = |of: &Liars| 0 < of.identities || of.kind == LiarKind::Flood;
+        if 0 < faults.dying || liars.iter().any(has_puppets) {
             // Without an anchor a majority of identities has the last word.
             jobs.iter_mut().for_each(|job| job.submitter_leaves = false);
         }
@@ -62,11 +70,9 @@ fn draw_liars(chance: &mut Chance, nodes: usize) -> Vec<Liars> {
     let mut liars: Vec<Liars> = Vec::new();
     while 0 < room && chance.percent(60) {
         let mut kind = *chance.pick(&LiarKind::ALL);
-        // It costs seconds, and once is enough; only one liar can submit.
+        // Floods have worlds of their own, and only one liar can submit.
         let has_stager = liars.iter().any(|liars| liars.kind == LiarKind::Stager);
-        if (kind == LiarKind::Flood && !chance.percent(2))
-            || (kind == LiarKind::Stager && has_stager)
-        {
+        if kind == LiarKind::Flood || (kind == LiarKind::Stager && has_stager) {
             kind = LiarKind::WrongOutcome;
         }
         let goes_together = kind.colludes() && kind != LiarKind::Swarm;
