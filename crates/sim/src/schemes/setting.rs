@@ -36,7 +36,7 @@ pub enum Adversary {
     Silent { ppm: u64 },
     /// Always lies, all with the same lie.
     Open,
-    /// As [`Adversary::Silent`], after [`ASLEEP`] honest results of each.
+    /// As [`Adversary::Silent`], after `ASLEEP` honest results of each.
     Sleeper { ppm: u64 },
     /// As [`Adversary::Silent`], when most of the job is done.
     Late { ppm: u64 },

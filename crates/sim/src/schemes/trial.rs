@@ -68,7 +68,7 @@ pub struct Cell {
 #[derive(Clone, Debug)]
 pub struct Effort {
     pub seed: u64,
-    /// Runs of a scheme with a ledger; of others, [`QUICK_RUNS`] times as many.
+    /// Runs of a scheme with a ledger; of others, `QUICK_RUNS` times as many.
     pub runs: u64,
     /// Rates at which a coalition may lie, in parts per million.
     pub rates: Vec<u64>,
