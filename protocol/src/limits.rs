@@ -49,6 +49,8 @@ pub const STDERR_BYTES_MAX: u64 = 64 << 10;
 
 /// Units of one job, all stages together: every per-unit number fits 32 bits.
 pub const UNITS_MAX: u64 = 1 << 24;
+/// Batches of one job: what a ledger keeps of each that nobody has voted on takes a participant 360 bytes.
+pub const BATCHES_MAX: u64 = 1 << 18;
 /// Units of one batch: its leaves fit one step.
 pub const BATCH_UNITS_MAX: u32 = 1024;
 /// Stages of one job.

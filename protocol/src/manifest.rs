@@ -4,15 +4,15 @@ use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 use crate::limits::{
-    ARGS_BYTES_MAX, BATCH_UNITS_MAX, MANIFEST_BYTES_MAX, NAME_BYTES_MAX, QUORUM_MAX,
+    ARGS_BYTES_MAX, BATCH_UNITS_MAX, BATCHES_MAX, MANIFEST_BYTES_MAX, NAME_BYTES_MAX, QUORUM_MAX,
     STAGE_INPUTS_MAX, STAGES_MAX, STAMP_BITS_MAX, UNIT_CPU_MS_MAX, UNIT_FILES_MAX,
     UNIT_MEMORY_BYTES_MAX, UNIT_OUTPUT_BYTES_MAX, UNITS_MAX,
 };
 use crate::template::Template;
 use crate::tree::is_clean_path;
 use crate::{
-    BlobId, BlobRef, DecodeError, Hash, Input, InputSource, JobId, PeerId, SEMANTICS, UnitLimits,
-    decode, encode,
+    BlobId, BlobRef, DecodeError, Hash, Input, InputSource, JobId, Partition, PeerId, SEMANTICS,
+    UnitLimits, decode, encode,
 };
 
 /// The version of the protocol that this code speaks.
@@ -178,6 +178,11 @@ pub enum ManifestError {
     OutOfRange { what: String, value: u64, allowed: String },
     #[error("stage `{stage}` has {units} units; a job may have 1 to {UNITS_MAX}")]
     Units { stage: String, units: u128 },
+    #[error(
+        "with stage `{stage}` the job has {batches} batches; at most {BATCHES_MAX} are taken: put more \
+         units into a batch"
+    )]
+    Batches { stage: String, batches: u64 },
     #[error("stage `{stage}` reads stage number {upstream}, which is not an earlier one")]
     NotEarlier { stage: String, upstream: u16 },
     #[error("stage `{stage}` uses `{source_kind}`, which this version does not run yet")]
@@ -246,12 +251,16 @@ impl Manifest {
         )?;
         within("the number of anchors", self.policy.anchors.len() as u64, 0, 16)?;
         within("the number of stages", self.stages.len() as u64, 1, STAGES_MAX as u64)?;
-        let mut total: u128 = 0;
+        let (mut total, mut batches): (u128, u64) = (0, 0);
         for (number, stage) in self.stages.iter().enumerate() {
             stage.check(number, &self.stages)?;
             total += stage.unit_count_wide();
             if u128::from(UNITS_MAX) < total {
                 return Err(ManifestError::Units { stage: stage.name.clone(), units: total });
+            }
+            batches += u64::from(Partition::new(stage.unit_count(), stage.batch).batches());
+            if BATCHES_MAX < batches {
+                return Err(ManifestError::Batches { stage: stage.name.clone(), batches });
             }
         }
         Ok(())

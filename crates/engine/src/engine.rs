@@ -13,6 +13,7 @@ use crate::journal::Entry;
 use crate::limits::JOBS_MAX;
 use crate::report::view;
 use crate::{BatchResult, Config, Effect, Event, JobView, Judgement, Receipt, RecordId, Time};
+use protocol::limits::MANIFEST_BYTES_MAX;
 
 /// One node's mind.
 #[derive(Debug)]
@@ -109,7 +110,7 @@ impl Engine {
         let job = self.jobs.get(&job)?;
         match &job.phase {
             Phase::Active(active) => {
-                let announcement = job.announcement.as_ref();
+                let announcement = job.announced.first();
                 Some(Bundle::new(self.core.config.network, &active.ledger, announcement))
             }
             Phase::Seeking(_)
@@ -122,11 +123,7 @@ impl Engine {
 
     /// The manifest of a job, once it is here.
     pub fn manifest(&self, job: JobId) -> Option<&Manifest> {
-        match &self.jobs.get(&job)?.phase {
-            Phase::Active(active) => Some(active.plan().manifest()),
-            Phase::Parts { plan, .. } => Some(plan.manifest()),
-            Phase::Seeking(_) | Phase::Noted | Phase::Manifest(_) | Phase::Broken { .. } => None,
-        }
+        self.jobs.get(&job)?.manifest()
     }
 
     fn resume(
@@ -140,11 +137,14 @@ impl Engine {
         for entry in &entries {
             let Entry::Job(entry) = entry else { continue };
             let mut job = Job::new(entry.job, now);
-            job.announcement =
-                entry.announcement.clone().and_then(|a| a.verify::<Announcement>(network).ok());
+            if let Some(announcement) = &entry.announcement
+                && let Ok(announcement) = announcement.clone().verify::<Announcement>(network)
+            {
+                job.announced = announcement.into();
+            }
             (job.submitted, job.opened, job.kept_for) =
                 (entry.submitted, entry.opened, entry.kept_for);
-            if job.announcement.is_some() {
+            if !job.announced.is_empty() {
                 job.phase = Phase::Manifest(Attempt::now(now));
             }
             self.jobs.insert(entry.job, job);
@@ -192,7 +192,7 @@ impl Engine {
         let announcement = self.core.config.keypair.sign(self.core.config.network, announcement);
         let job = self.jobs.entry(id).or_insert_with(|| Job::new(id, now));
         job.submitted = true;
-        job.announcement = Some(announcement);
+        job.announced = announcement.into();
         let record = RecordId(self.core.id_for(id));
         self.core.push(Effect::Record { id: Some(record), record: job.entry().record() });
         job.submission = Some(record);
@@ -229,14 +229,13 @@ impl Engine {
         self.core.links.entry(peer).or_insert(None);
         self.greet(peer);
         let unix_ms = self.core.now.unix_ms;
-        let alive =
-            |job: &&Job| job.announcement.as_ref().is_some_and(|a| unix_ms < a.value().expires_ms);
+        let alive = |job: &&Job| job.announced.iter().any(|a| unix_ms < a.value().expires_ms);
         let known: Vec<JobId> = self.jobs.values().filter(alive).map(|job| job.id).collect();
         if !known.is_empty() {
             self.core.send(peer, Message::Jobs(known));
         }
         let sought: Vec<JobId> =
-            self.jobs.values().filter(|job| job.announcement.is_none()).map(|job| job.id).collect();
+            self.jobs.values().filter(|job| job.announced.is_empty()).map(|job| job.id).collect();
         if !sought.is_empty() {
             self.core.send(peer, Message::WantJobs(sought));
         }
@@ -287,6 +286,9 @@ impl Engine {
     fn hear_announcement(&mut self, announcement: Signed<Announcement>) -> Judgement {
         let value = announcement.value();
         let (id, now) = (value.job, self.core.now);
+        if (MANIFEST_BYTES_MAX as u64) < value.manifest_bytes {
+            return Judgement::Reject;
+        }
         if value.expires_ms < now.unix_ms {
             return Judgement::Ignore;
         }
@@ -294,19 +296,28 @@ impl Engine {
             return Judgement::Ignore;
         }
         let job = self.jobs.entry(id).or_insert_with(|| Job::new(id, now.mono_ms));
-        if job.announcement.is_some() {
+        let mut announced = std::mem::take(&mut job.announced);
+        let is_news = announced.hear(announcement, job.manifest());
+        job.announced = announced;
+        if !is_news || matches!(job.phase, Phase::Broken { .. }) {
             return Judgement::Ignore;
         }
-        job.kept_for = job.kept_for.filter(|submitter| *submitter == announcement.author());
-        job.announcement = Some(announcement);
-        job.phase = Phase::Noted;
+        if matches!(job.phase, Phase::Seeking(_)) {
+            job.phase = Phase::Noted;
+        } else if job.manifest().is_some() {
+            // Those before it were false, and may have kept it from others.
+            let peers: Vec<PeerId> = self.core.links.keys().copied().collect();
+            for peer in peers {
+                announce(job).for_each(|message| self.core.send(peer, message));
+            }
+        }
         job.note(&mut self.core);
         self.touched.insert(id);
         Judgement::Accept
     }
 
     fn hear_jobs(&mut self, from: PeerId, jobs: Vec<JobId>) -> Judgement {
-        let unknown = |job: &JobId| self.jobs.get(job).is_none_or(|job| job.announcement.is_none());
+        let unknown = |job: &JobId| self.jobs.get(job).is_none_or(|job| job.announced.is_empty());
         let wanted: Vec<JobId> = jobs.into_iter().filter(unknown).collect();
         if !wanted.is_empty() {
             self.core.send(from, Message::WantJobs(wanted));
@@ -315,7 +326,7 @@ impl Engine {
     }
 
     fn hear_wanted(&mut self, from: PeerId, jobs: Vec<JobId>) -> Judgement {
-        for message in jobs.iter().filter_map(|job| announce(self.jobs.get(job)?)) {
+        for message in jobs.iter().filter_map(|job| self.jobs.get(job)).flat_map(announce) {
             self.core.send(from, message);
         }
         Judgement::Ignore
@@ -399,12 +410,13 @@ impl Engine {
         let now = self.core.now.mono_ms;
         let job = self.jobs.entry(id).or_insert_with(|| Job::new(id, now));
         // Before the announcement it cannot be known whether the submitter is asking.
-        if job.announcement.as_ref().is_none_or(|a| a.author() == from) {
+        let submitter = job.manifest().map(|manifest| manifest.submitter);
+        if submitter.is_none_or(|submitter| submitter == from) {
             job.kept_for = Some(from);
             if let Some(active) = job.active() {
                 active.kept_for = Some(from);
             }
-            if job.announcement.is_some() {
+            if !job.announced.is_empty() {
                 job.note(&mut self.core);
             }
             self.touched.insert(id);
@@ -424,9 +436,8 @@ impl Engine {
     fn tick(&mut self) {
         self.core.clear_alarm();
         let unix_ms = self.core.now.unix_ms;
-        let expired =
-            |job: &&Job| job.announcement.as_ref().is_some_and(|a| a.value().expires_ms < unix_ms);
-        let expired: Vec<JobId> = self.jobs.values().filter(expired).map(|job| job.id).collect();
+        let expired = |job: &mut Job| job.is_expired(unix_ms).then_some(job.id);
+        let expired: Vec<JobId> = self.jobs.values_mut().filter_map(expired).collect();
         for id in expired {
             self.jobs.remove(&id);
             self.core.push(Effect::Leave { job: id });
@@ -487,7 +498,7 @@ impl Engine {
 
 /// A job's turn, if it is one that this node may work on.
 fn turn(core: &Core, job: &Job) -> Option<(u64, u8, u64, JobId)> {
-    let announcement = job.announcement.as_ref()?;
+    let announcement = job.announced.first()?;
     let Phase::Active(active) = &job.phase else { return None };
     let ours = announcement.author() == core.me || active.is_anchor(core.me);
     if active.over || (!ours && why_not(core, announcement).is_some()) {

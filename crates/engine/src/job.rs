@@ -10,6 +10,7 @@ use protocol::{
 use protocol::{BlobId, JobId, Source, Tree, job_stamp_bits, levels_short};
 
 use crate::active::Active;
+use crate::announced::Announced;
 use crate::core::Core;
 use crate::journal::JobEntry;
 use crate::limits::{EARLY_STEPS_MAX, FETCH_FROM_MAX, LEVEL_MS, RETRY_MS_MAX, RETRY_MS_MIN};
@@ -19,7 +20,7 @@ use crate::{Effect, FetchId, FetchLoss, Got, RecordId, Want};
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) id: JobId,
-    pub(crate) announcement: Option<Signed<Announcement>>,
+    pub(crate) announced: Announced,
     pub(crate) phase: Phase,
     /// We published it.
     pub(crate) submitted: bool,
@@ -83,7 +84,7 @@ impl Job {
     pub(crate) fn new(id: JobId, seen_ms: u64) -> Self {
         Self {
             id,
-            announcement: None,
+            announced: Announced::default(),
             phase: Phase::Seeking(Attempt::now(seen_ms)),
             submitted: false,
             opened: false,
@@ -110,7 +111,7 @@ impl Job {
     pub(crate) fn entry(&self) -> JobEntry {
         JobEntry {
             job: self.id,
-            announcement: self.announcement.as_ref().map(|a| a.envelope().clone()),
+            announcement: self.announced.first().map(|a| a.envelope().clone()),
             submitted: self.submitted,
             opened: self.opened,
             kept_for: self.kept_for,
@@ -141,25 +142,20 @@ impl Job {
 
     /// Starts to fetch what the next phase needs, if that is due.
     pub(crate) fn pursue(&mut self, core: &mut Core) {
-        let wanted = self.submitted
-            || self.opened
-            || self.kept_for.is_some()
-            || (core.config.works
-                && self.announcement.as_ref().is_some_and(|a| is_for_us(core, a))
-                && self.is_eligible(core));
+        let wanted =
+            self.submitted || self.opened || self.kept_for.is_some() || self.is_for_us(core);
         if matches!(self.phase, Phase::Noted) && wanted {
             self.phase = Phase::Manifest(Attempt::now(core.now.mono_ms));
         }
-        let submitter = self.announcement.as_ref().map(Signed::author);
-        let now = core.now.mono_ms;
-        let manifest = self.announcement.as_ref().map(|a| a.value().manifest());
+        let (now, authors) = (core.now.mono_ms, self.announced.authors());
+        let manifest = self.announced.first().map(|a| a.value().manifest());
         match (&mut self.phase, manifest) {
             (Phase::Manifest(attempt), Some(manifest)) => {
-                let from = providers(core, submitter, &[]);
+                let from = providers(core, authors, &[]);
                 fetch_when_due(core, self.id, attempt, now, from, || Want::Manifest(manifest));
             }
             (Phase::Parts { plan, attempt }, _) => {
-                let from = providers(core, submitter, &[]);
+                let from = providers(core, authors, &[]);
                 let parts = plan.missing_parts();
                 let want = || Want::Inputs { blobs: vec![], trees: vec![], parts };
                 fetch_when_due(core, self.id, attempt, now, from, want);
@@ -193,12 +189,16 @@ impl Job {
 
     /// The manifest is here: from the network, or from our own owner.
     pub(crate) fn take_manifest(&mut self, core: &mut Core, manifest: Manifest) {
-        let author = self.announcement.as_ref().map(Signed::author);
-        if author.is_some_and(|author| author != manifest.submitter) {
-            self.phase = Phase::Broken {
-                why: "it is announced by somebody else than its submitter".to_owned(),
-            };
-            return;
+        self.kept_for = self.kept_for.filter(|submitter| *submitter == manifest.submitter);
+        if self.announced.settle(&manifest) {
+            self.note(core);
+        }
+        if self.announced.is_empty() {
+            // All that we have heard was false.
+            let peers: Vec<PeerId> = core.links.keys().copied().collect();
+            for peer in peers {
+                core.send(peer, Message::WantJobs(vec![self.id]));
+            }
         }
         let plan = Box::new(Plan::new(manifest));
         self.phase = Phase::Parts { plan, attempt: Attempt::now(core.now.mono_ms) };
@@ -242,10 +242,16 @@ impl Job {
         self.phase = Phase::Active(active);
     }
 
-    /// Whether it is our turn at the job: at once at the level that its submitter chose, and later, by our
-    /// own clock, the more levels we are short of it.
-    fn is_eligible(&self, core: &mut Core) -> bool {
-        let level = self.announcement.as_ref().map_or(0, |a| a.value().level);
+    /// Whether the job is one that this node's owner lends the machine to, and it is our turn at it.
+    fn is_for_us(&self, core: &mut Core) -> bool {
+        let fitting = self.announced.iter().filter(|a| why_not(core, a).is_none());
+        let level = fitting.map(|a| a.value().level).min();
+        level.is_some_and(|level| self.is_eligible(core, level))
+    }
+
+    /// Whether it is our turn: at once at the level that the submitter chose, and later, by our own clock,
+    /// the more levels we are short of it.
+    fn is_eligible(&self, core: &mut Core, level: u8) -> bool {
         let short = levels_short(self.id, core.me, level);
         let from_ms = self.seen_ms + u64::from(short) * LEVEL_MS;
         if core.now.mono_ms < from_ms {
@@ -260,13 +266,32 @@ impl Job {
             attempt.failed(now);
             core.wake_at(attempt.retry_ms);
             core.push(Effect::Seek { job: self.id });
+            // Its author may have told a false size.
+            self.announced.turn();
+        }
+    }
+
+    /// The manifest, once it is here.
+    pub(crate) fn manifest(&self) -> Option<&Manifest> {
+        match &self.phase {
+            Phase::Active(active) => Some(active.plan().manifest()),
+            Phase::Parts { plan, .. } => Some(plan.manifest()),
+            Phase::Seeking(_) | Phase::Noted | Phase::Manifest(_) | Phase::Broken { .. } => None,
+        }
+    }
+
+    /// Whether the job's time is over, as far as we know.
+    pub(crate) fn is_expired(&mut self, unix_ms: u64) -> bool {
+        match self.manifest() {
+            Some(manifest) => manifest.expires_ms < unix_ms,
+            None => self.announced.expire(unix_ms),
         }
     }
 
     /// Our own submission is on disk: now everybody may hear of it.
     pub(crate) fn recorded(&mut self, core: &mut Core, record: RecordId) {
         if self.submission.take_if(|own| *own == record).is_some() {
-            if let Some(message) = announce(self) {
+            for message in announce(self) {
                 core.push(Effect::Announce { message });
             }
             let blobs =
@@ -280,12 +305,15 @@ impl Job {
 
 /// Peers that may have a job's bytes: the submitter, keepers and workers first, linked ones before those
 /// that have to be dialled.
-pub(crate) fn providers(core: &Core, submitter: Option<PeerId>, holders: &[PeerId]) -> Vec<PeerId> {
-    let likely = || submitter.into_iter().chain(holders.iter().copied());
-    let linked =
-        likely().filter(|peer| core.links.contains_key(peer)).chain(core.links.keys().copied());
+pub(crate) fn providers(
+    core: &Core,
+    submitters: impl IntoIterator<Item = PeerId>,
+    holders: &[PeerId],
+) -> Vec<PeerId> {
+    let likely: Vec<PeerId> = submitters.into_iter().chain(holders.iter().copied()).collect();
+    let linked = likely.iter().filter(|peer| core.links.contains_key(peer));
     let mut from: Vec<PeerId> = Vec::new();
-    for peer in linked.chain(likely()) {
+    for peer in linked.chain(core.links.keys()).chain(&likely).copied() {
         if FETCH_FROM_MAX <= from.len() {
             break;
         }
@@ -294,11 +322,6 @@ pub(crate) fn providers(core: &Core, submitter: Option<PeerId>, holders: &[PeerI
         }
     }
     from
-}
-
-/// Whether a job is one that this node's owner lends the machine to.
-fn is_for_us(core: &Core, announcement: &Signed<Announcement>) -> bool {
-    why_not(core, announcement).is_none()
 }
 
 /// Why this node does not work on a job.
@@ -380,7 +403,7 @@ pub(crate) fn inputs_of(plan: &Plan) -> Want {
     Want::Inputs { blobs, parts: parts.collect(), trees }
 }
 
-/// The message that tells a neighbour about a job.
-pub(crate) fn announce(job: &Job) -> Option<Message> {
-    job.announcement.clone().map(Message::Announce)
+/// The messages that tell a neighbour about a job.
+pub(crate) fn announce(job: &Job) -> impl Iterator<Item = Message> + '_ {
+    job.announced.iter().cloned().map(Message::Announce)
 }

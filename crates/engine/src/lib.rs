@@ -6,6 +6,7 @@
 //! the engine send what depends on it.
 
 mod active;
+mod announced;
 mod audit;
 mod claims;
 mod config;

@@ -2,6 +2,8 @@
 
 /// Jobs known at the same time; the oldest announcements are not taken in any more.
 pub(crate) const JOBS_MAX: usize = 4096;
+/// Authors whose announcements of one job are held until its manifest tells which is true.
+pub(crate) const ANNOUNCERS_MAX: usize = 4;
 /// Steps held for a job whose manifest is still on its way.
 pub(crate) const EARLY_STEPS_MAX: usize = 4096;
 /// Peers that a fetch may ask.

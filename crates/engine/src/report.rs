@@ -11,7 +11,7 @@ use crate::{JobState, JobView, StageView, Unaudited};
 
 /// What this node knows of a job.
 pub(crate) fn view(core: &Core, job: &Job) -> JobView {
-    let announced = job.announcement.as_ref();
+    let announced = job.announced.first();
     let mut view = JobView {
         job: job.id,
         name: String::new(),

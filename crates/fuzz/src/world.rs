@@ -115,7 +115,9 @@ impl World {
     /// A batch or unit of the job as it is derived now.
     pub(crate) fn place(&mut self, stage: u16, about: About) -> Option<Place> {
         let gathered = self.ledger.last_verdict().gathered(stage);
-        self.places.at(stage, about, gathered)
+        let place = self.places.at(stage, about, gathered);
+        assert_eq!(place.as_ref().map(|place| place.slot), self.ledger.slot(stage, about));
+        place
     }
 
     pub(crate) fn any_batch(&mut self, choices: &mut Choices<'_>) -> Option<Place> {

@@ -2,8 +2,8 @@
 
 use protocol::limits::{HEADS_MAX, LOG_STEPS_MAX, STEP_BYTES_MAX};
 use protocol::{
-    About, Abstention, Certificate, Hash, Inserted, Item, Leaves, Message, Policy, Reason, Refusal,
-    Seal, Shown, SignedBody, Slot, Step, StepId, Vote, encode,
+    About, Abstention, Certificate, Hash, Inserted, Item, Leaves, ManifestError, Message, Policy,
+    Range, Reason, Refusal, Seal, Shown, SignedBody, Slot, Source, Step, StepId, Vote, encode,
 };
 
 use crate::world::{World, digest, key, network, peer, policy};
@@ -49,6 +49,26 @@ fn slots_that_the_job_does_not_have_are_refused() {
             assert_eq!(refusal(&mut w, "x", Item::Certificate(certificate)), expected);
         }
     }
+}
+
+#[test]
+fn a_job_has_a_bounded_number_of_batches_over_all_stages() {
+    let mut manifest = World::new(1, 3).plan.manifest().clone();
+    let mut stage = manifest.stages[0].clone();
+    (stage.source, stage.batch) = (Source::Range(Range { from: 0, to: 1 << 17, block: 1 }), 1);
+    stage.name = "first".to_owned();
+    manifest.stages = vec![stage.clone()];
+    assert_eq!(manifest.check(), Ok(()));
+    stage.name = "second".to_owned();
+    manifest.stages.push(stage.clone());
+    assert_eq!(manifest.check(), Ok(()));
+    stage.name = "third".to_owned();
+    manifest.stages.push(stage);
+    let batches = 3 << 17;
+    assert_eq!(
+        manifest.check(),
+        Err(ManifestError::Batches { stage: "third".to_owned(), batches })
+    );
 }
 
 #[test]

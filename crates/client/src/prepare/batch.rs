@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use protocol::limits::BATCH_UNITS_MAX;
+use protocol::limits::{BATCH_UNITS_MAX, BATCHES_MAX};
 
 /// A batch is worth about this much work: more than its votes cost, little enough to do it again.
 const BATCH_WORK: Duration = Duration::from_secs(2);
@@ -10,7 +10,8 @@ const BATCH_WORK: Duration = Duration::from_secs(2);
 /// Units per batch for a stage of `units`, of which one takes `measured` where somebody tried.
 ///
 /// With a measurement it is two seconds of work, but leaves at least four batches to share; without
-/// one it leaves about sixteen batches. Never more than the protocol allows.
+/// one it leaves about sixteen batches. Never more than the protocol allows, and never so few that the
+/// stage had more than half of the batches that a job may have.
 pub fn default_batch(units: u64, measured: Option<Duration>) -> u32 {
     let batch = match measured {
         Some(unit) => {
@@ -19,5 +20,6 @@ pub fn default_batch(units: u64, measured: Option<Duration>) -> u32 {
         }
         None => units / 16,
     };
+    let batch = batch.max(units.div_ceil(BATCHES_MAX / 2));
     u32::try_from(batch).unwrap_or(u32::MAX).clamp(1, BATCH_UNITS_MAX)
 }

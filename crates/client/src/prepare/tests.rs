@@ -190,6 +190,7 @@ fn the_batch_follows_the_measured_time_or_the_number_of_units() {
     assert_eq!(default_batch(1, None), 1);
     assert_eq!(default_batch(20_000, None), 1024);
     let measured = |units, ms| default_batch(units, Some(Duration::from_millis(ms)));
+    assert_eq!(measured(1 << 24, 10_000), 128, "a job may have 2^18 batches");
     assert_eq!(measured(10_000, 100), 20);
     assert_eq!(measured(10_000, 5000), 1);
     assert_eq!(measured(10_000, 0), 1024);

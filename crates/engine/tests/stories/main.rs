@@ -7,4 +7,5 @@ mod a_submitter_publishes;
 mod a_unit_never_ends;
 mod a_worker_takes_a_batch;
 mod a_worker_vanishes;
+mod strangers_announce_a_job;
 mod told;

@@ -1,0 +1,81 @@
+//! Who says that a job is theirs. A job's id names its manifest and not its submitter, so that anybody can
+//! announce it, with any numbers: what is announced is hearsay until the manifest is here.
+
+use protocol::{Announcement, Manifest, PeerId, Signed};
+
+use crate::limits::ANNOUNCERS_MAX;
+
+/// The announcements of one job: several by different authors before the manifest is here, and then the
+/// submitter's alone.
+#[derive(Debug, Default)]
+pub(crate) struct Announced {
+    heard: Vec<Signed<Announcement>>,
+}
+
+impl Announced {
+    /// Takes an announcement in; `true` if it is one that others should hear of.
+    pub(crate) fn hear(
+        &mut self,
+        announcement: Signed<Announcement>,
+        manifest: Option<&Manifest>,
+    ) -> bool {
+        let author = announcement.author();
+        let is_new = self.heard.len() < ANNOUNCERS_MAX && !self.authors().any(|a| a == author);
+        let fits = manifest.is_none_or(|manifest| is_of(&announcement, manifest));
+        if is_new && fits {
+            self.heard.push(announcement);
+        }
+        is_new && fits
+    }
+
+    /// The manifest is here: only its submitter's words stay. `true` if others were among them.
+    pub(crate) fn settle(&mut self, manifest: &Manifest) -> bool {
+        let many = self.heard.len();
+        self.heard.retain(|announcement| is_of(announcement, manifest));
+        self.heard.len() != many
+    }
+
+    /// Drops what is out of date; `true` if there was something and nothing is left.
+    pub(crate) fn expire(&mut self, unix_ms: u64) -> bool {
+        let many = self.heard.len();
+        self.heard.retain(|announcement| unix_ms <= announcement.value().expires_ms);
+        many != 0 && self.heard.is_empty()
+    }
+
+    /// The next one's turn, after what this one says has led nowhere.
+    pub(crate) fn turn(&mut self) {
+        if !self.heard.is_empty() {
+            self.heard.rotate_left(1);
+        }
+    }
+
+    /// The one whose turn it is; with the manifest here, the submitter's.
+    pub(crate) fn first(&self) -> Option<&Signed<Announcement>> {
+        self.heard.first()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Signed<Announcement>> {
+        self.heard.iter()
+    }
+
+    pub(crate) fn authors(&self) -> impl Iterator<Item = PeerId> + '_ {
+        self.heard.iter().map(Signed::author)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.heard.is_empty()
+    }
+}
+
+impl From<Signed<Announcement>> for Announced {
+    fn from(announcement: Signed<Announcement>) -> Self {
+        Self { heard: vec![announcement] }
+    }
+}
+
+/// Whether an announcement says what the manifest says. The stamp is the announcer's own.
+fn is_of(announcement: &Signed<Announcement>, manifest: &Manifest) -> bool {
+    let said = announcement.value();
+    announcement.author() == manifest.submitter
+        && *said == Announcement { stamp: said.stamp, ..Announcement::of(manifest) }
+}

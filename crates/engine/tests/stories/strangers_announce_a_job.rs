@@ -1,0 +1,126 @@
+//! Strangers announce somebody else's job, under their own names and with false numbers.
+
+use engine::{Effect, Event, FetchId, FetchLoss, Got, JobState};
+use protocol::{Announcement, Manifest, Message, Signed};
+
+use crate::told::{Told, job_of, key, network, peer};
+
+fn announced(by: &str, what: Announcement) -> Message {
+    Message::Announce(key(by).sign(network(), what))
+}
+
+fn of(manifest: &Manifest) -> Announcement {
+    Announcement::of(manifest)
+}
+
+/// Everything that was announced to neighbours by the last event.
+fn passed_on(told: &Told) -> Vec<&Signed<Announcement>> {
+    let announcement = |effect| match effect {
+        &Effect::Send { message: Message::Announce(ref announcement), .. } => Some(announcement),
+        _ => None,
+    };
+    told.last.iter().filter_map(announcement).collect()
+}
+
+fn fetch(told: &Told) -> Option<FetchId> {
+    told.last.iter().find_map(|effect| match effect {
+        Effect::Fetch { fetch, .. } => Some(*fetch),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_stranger_s_announcement_does_not_keep_the_submitter_s_out() {
+    let manifest = job_of("submitter", 1, 1);
+    let mut worker = Told::new("worker");
+    worker.meet("submitter");
+    worker.knows(&manifest);
+    assert_eq!(
+        worker.hear("stranger", announced("stranger", of(&manifest))),
+        ["record", "fetch manifest"]
+    );
+    // The true one comes while the manifest is on its way.
+    assert_eq!(worker.hear("submitter", announced("submitter", of(&manifest))), ["record"]);
+    worker.hear("stranger", announced("stranger", of(&manifest)));
+    let mut other = Told::new("other");
+    other.meet("submitter");
+    other.knows(&manifest);
+    other.hear("stranger", announced("stranger", of(&manifest)));
+    // Here it comes after the manifest, and is passed on to neighbours who may have been told lies, too.
+    let told = other.get_everything();
+    assert!(told.contains(&"send want jobs".to_owned()), "{told:?}");
+    assert!(!told.iter().any(|line| line.starts_with("run")), "{told:?}");
+    let told = other.hear("submitter", announced("submitter", of(&manifest)));
+    assert_eq!(passed_on(&other).len(), 1);
+    assert!(told.contains(&"run [0]".to_owned()), "{told:?}");
+}
+
+#[test]
+fn an_announcement_with_another_expiry_never_makes_a_worker_forget_what_it_signed() {
+    let manifest = job_of("submitter", 1, 1);
+    let mut worker = Told::new("worker");
+    worker.meet("submitter");
+    worker.knows(&manifest);
+    let early = Announcement { expires_ms: 3_000, ..of(&manifest) };
+    worker.hear("submitter", announced("submitter", early));
+    let told = worker.get_everything();
+    assert!(!told.iter().any(|line| line.starts_with("run")), "nothing true was heard: {told:?}");
+    worker.hear("submitter", announced("submitter", of(&manifest)));
+    let (run, units) = worker.runs()[0].clone();
+    worker.finish(run, &units);
+    worker.sync();
+    worker.now.unix_ms = 4_000;
+    let told = worker.wait(1);
+    assert!(!told.contains(&"forget".to_owned()), "{told:?}");
+}
+
+#[test]
+fn false_sizes_cost_a_try_each() {
+    let manifest = job_of("submitter", 1, 1);
+    let mut worker = Told::new("worker");
+    worker.meet("submitter");
+    let small = Announcement { manifest_bytes: 1, ..of(&manifest) };
+    worker.hear("stranger", announced("stranger", small));
+    let fetch = fetch(&worker);
+    worker.hear("submitter", announced("submitter", of(&manifest)));
+    let lost = Err(FetchLoss::Missing(manifest.job().blob()));
+    worker.tell(Event::Fetched { fetch: fetch.unwrap(), got: lost });
+    worker.knows(&manifest);
+    worker.wait(500);
+    let told = worker.get_everything();
+    assert!(told.contains(&"run [0]".to_owned()), "{told:?}");
+}
+
+#[test]
+fn an_impossible_size_is_refused_and_counted() {
+    let manifest = job_of("submitter", 1, 1);
+    let mut worker = Told::new("worker");
+    let huge = Announcement { manifest_bytes: 1 << 40, ..of(&manifest) };
+    let message = announced("stranger", huge);
+    let receipt = Some(engine::Receipt(1));
+    let told = worker.tell(Event::Heard { from: peer("stranger"), message, receipt });
+    assert_eq!(told, ["judge Reject"]);
+    assert!(worker.engine.job(manifest.job()).is_none());
+}
+
+#[test]
+fn a_crowd_of_strangers_takes_up_bounded_room_and_is_gone_with_the_manifest() {
+    let manifest = job_of("submitter", 1, 1);
+    let mut worker = Told::new("worker");
+    worker.meet("submitter");
+    let mut fetches = vec![];
+    for n in 0..20 {
+        let stranger = format!("stranger {n}");
+        worker.hear(&stranger, announced(&stranger, of(&manifest)));
+        fetches.extend(fetch(&worker));
+    }
+    assert_eq!(worker.engine.job(manifest.job()).unwrap().state, JobState::Fetching);
+    worker.hear("neighbour", Message::WantJobs(vec![manifest.job()]));
+    assert_eq!(passed_on(&worker).len(), 4);
+    let got = Ok(Got::Manifest(Box::new(manifest.clone())));
+    worker.tell(Event::Fetched { fetch: fetches[0], got });
+    worker.get_everything();
+    let told = worker.hear("submitter", announced("submitter", of(&manifest)));
+    assert_eq!(fetches.len(), 1);
+    assert!(told.contains(&"run [0]".to_owned()), "{told:?}");
+}
