@@ -64,6 +64,8 @@ struct OwnLog {
     patient: Vec<Item>,
     patient_since_ms: u64,
     in_flight: Option<(RecordId, Signed<Step>)>,
+    /// Steps that we have ever signed: the ledger lets logs go when a job has too many authors.
+    signed: u64,
 }
 
 impl Active {
@@ -312,6 +314,10 @@ impl Active {
             }
             count += 1;
         }
+        if self.is_unheard(core) {
+            self.log.pending.clear();
+            return;
+        }
         let items: Vec<Item> = self.log.pending.drain(..count).collect();
         let (seq, prev) = self.ledger.next_step(core.me);
         let report = (seq == 0).then(|| bounded(&core.config.report));
@@ -341,6 +347,7 @@ impl Active {
     /// has it, or a reconciliation could give it away.
     pub(crate) fn recorded(&mut self, core: &mut Core, record: RecordId) {
         if let Some((_, step)) = self.log.in_flight.take_if(|(id, _)| *id == record) {
+            self.log.signed = step.value().seq + 1;
             // It does not fit if the journal is older than what we once said: then it stays unsaid.
             if self.insert(core, step.clone()) == Ok(Inserted::New) {
                 core.push(Effect::Broadcast {
@@ -349,6 +356,20 @@ impl Active {
                 });
             }
         }
+    }
+
+    /// Takes in a step that a restart has brought back.
+    pub(crate) fn resume(&mut self, core: &mut Core, step: Signed<Step>) {
+        if step.author() == core.me {
+            self.log.signed = self.log.signed.max(step.value().seq + 1);
+        }
+        // One that breaks the job's rules could not be refused before they were known.
+        let _ = self.insert(core, step);
+    }
+
+    /// Whether others took our log's place. Whoever began again would sign two first steps.
+    fn is_unheard(&self, core: &Core) -> bool {
+        self.ledger.next_step(core.me).0 < self.log.signed
     }
 
     /// A claim of somebody else.
@@ -378,6 +399,9 @@ impl Active {
 
     /// Whether our word would be heard: jobs may ask for a stamp, but not of those whom they name.
     pub(crate) fn may_speak(&self, core: &Core) -> bool {
+        if self.is_unheard(core) {
+            return false;
+        }
         let manifest = self.plan().manifest();
         let bits = manifest.policy.stamp_bits;
         let is_named = core.me == manifest.submitter || self.is_anchor(core.me);

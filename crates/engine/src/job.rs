@@ -234,8 +234,7 @@ impl Job {
         active.opened = self.opened;
         active.kept_for = self.kept_for;
         for step in std::mem::take(&mut self.early) {
-            // One that breaks the job's rules could not be refused before they were known.
-            let _ = active.insert(core, step);
+            active.resume(core, step);
         }
         core.push(Effect::Join { job: self.id });
         active.ask_around(core);

@@ -75,8 +75,8 @@ impl Audited {
 
 /// How far every voter's audits have come, given the sums over disjoint sets of batches.
 ///
-/// A voter's quota is half of what the policy makes it expect, and never less than `lead` audits. No auditor
-/// fills more than a `lead`-th of it, so that fewer than `lead` colluders clear nobody: where there are
+/// A voter's quota is half of what the policy makes it expect, rounded up to a multiple of `lead` audits. No
+/// auditor fills more than a `lead`-th of it, so that fewer than `lead` colluders clear nobody: where there are
 /// not that many others, only an anchor makes anything sure.
 pub(super) fn audited(policy: &Policy, sums: &[&Audits]) -> BTreeMap<PeerId, Audited> {
     let lead = u64::from(policy.lead);
@@ -84,8 +84,8 @@ pub(super) fn audited(policy: &Policy, sums: &[&Audits]) -> BTreeMap<PeerId, Aud
     let of = |voter: PeerId| {
         let units: u64 = sums.iter().filter_map(|sum| sum.units.get(&voter)).sum();
         let expected = units.saturating_mul(u64::from(policy.audit_ppm)).div_ceil(2_000_000);
-        let quota = expected.max(lead);
-        let share = quota.div_ceil(lead);
+        let share = expected.div_ceil(lead).max(1);
+        let quota = share * lead;
         let mut by: BTreeMap<PeerId, u64> = BTreeMap::new();
         for (auditor, n) in sums.iter().filter_map(|sum| sum.by.get(&voter)).flatten() {
             *by.entry(*auditor).or_default() += n;

@@ -42,6 +42,8 @@ pub struct Ledger {
     logs: BTreeMap<PeerId, Log>,
     /// Authors in the order in which they stay: the last ones go first.
     turns: BTreeSet<(Hash, PeerId)>,
+    /// Whose votes somebody certifies who stays: others hold what they said, and so must we.
+    vouched: BTreeSet<PeerId>,
     books: BTreeMap<Slot, Book>,
     said: Said,
     equivocators: BTreeSet<PeerId>,
@@ -67,6 +69,7 @@ impl Ledger {
             plan,
             logs: BTreeMap::new(),
             turns: BTreeSet::new(),
+            vouched: BTreeSet::new(),
             books: BTreeMap::new(),
             said: BTreeMap::new(),
             equivocators: BTreeSet::new(),
@@ -297,18 +300,31 @@ impl Ledger {
         self.check_slot(&slot)
     }
 
-    /// Of all authors whose votes nobody has joined, the one goes whose turn is last by a hash, be it the
+    /// Of all authors who do not stay whatever comes, the one goes whose turn is last by a hash, be it the
     /// newcomer: who floods a job with identities drives out its own.
     fn make_room_for(&mut self, newcomer: PeerId) -> Result<(), Refusal> {
         let own = (self.turn(newcomer), newcomer);
-        let later = self.turns.iter().rev().take_while(|turn| own < **turn);
-        let loose = later.copied().find(|(_, peer)| !self.fold.is_identity(*peer));
+        let comes_first = self.stays(newcomer);
+        let later = self.turns.iter().rev().take_while(|turn| comes_first || own < **turn);
+        let loose = later.copied().find(|(_, peer)| !self.stays(*peer));
         let Some((turn, peer)) = loose else { return Err(Refusal::Full) };
         self.turns.remove(&(turn, peer));
         self.take_back(peer);
         self.logs.remove(&peer);
         self.stamps.remove(&peer);
         Ok(())
+    }
+
+    /// Whether an author stays whatever comes: by its own merit or on the word of one who has some.
+    fn stays(&self, peer: PeerId) -> bool {
+        self.vouched.contains(&peer) || self.has_merit(peer)
+    }
+
+    /// Whether the job names an author, or others have joined its votes.
+    fn has_merit(&self, peer: PeerId) -> bool {
+        let manifest = self.plan.manifest();
+        let is_named = peer == manifest.submitter || manifest.policy.anchors.contains(&peer);
+        is_named || self.fold.is_identity(peer)
     }
 
     fn turn(&self, peer: PeerId) -> Hash {
@@ -413,6 +429,9 @@ impl Ledger {
                 }
                 Item::Certificate(certificate) => {
                     self.say(author, certificate.slot, None);
+                    if self.has_merit(author) {
+                        self.vouched.extend(certificate.proofs.iter().map(|shown| shown.voter));
+                    }
                     self.books
                         .entry(certificate.slot)
                         .or_default()

@@ -50,6 +50,23 @@ fn few_auditors_cannot_fill_a_quota_however_much_they_audit() {
 }
 
 #[test]
+fn a_larger_quota_takes_as_many_auditors() {
+    let mut w = audited(Policy { audit_ppm: 500_000, ..policy() });
+    for who in names("h", 5) {
+        for batch in 0..8 {
+            audit(&mut w, batch, 0, &who, "a");
+            audit(&mut w, batch, 1, &who, "b");
+        }
+    }
+    assert_eq!(sure(&w), Assurance::Provisional);
+    // Two audits each are a sixth of twelve, which is eight rounded up.
+    audit(&mut w, 0, 0, "h5", "a");
+    assert_eq!(sure(&w), Assurance::Provisional);
+    audit(&mut w, 1, 0, "h5", "a");
+    assert_eq!(sure(&w), Assurance::Final);
+}
+
+#[test]
 fn voters_do_not_audit_themselves() {
     let mut w = audited(policy());
     for n in 0..6 {

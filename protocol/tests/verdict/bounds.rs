@@ -144,6 +144,35 @@ fn a_job_keeps_no_more_authors_than_one_message_of_heads_can_name() {
     assert!(Message::open(&heads, network()).is_ok(), "{} bytes", heads.len());
 }
 
+// A flood of identities must not keep out whom others have let in.
+#[test]
+fn whom_a_joined_author_certifies_gets_in_where_a_job_is_full() {
+    let mut w = World::new(1, 1);
+    let truth = w.truth(0);
+    w.execute(0, &["a", "b"], &truth);
+    let mut ledger = w.ledger(&w.steps);
+    ledger.verdict();
+    let item = vote(slot(About::Batch(0)));
+    let mut n = 0;
+    let refused = loop {
+        let name = format!("x{n}");
+        let step = w.sign(&name, 0, StepId::new([0; 32]), vec![item.clone()]);
+        if ledger.insert(step.clone()) == Err(Refusal::Full) {
+            break step;
+        }
+        n += 1;
+    };
+    let proofs = vec![Shown { voter: refused.author(), proof: digest("proof") }];
+    let certificate = Certificate { slot: slot(About::Batch(0)), root: digest("root"), proofs };
+    w.emit("x0", vec![Item::Certificate(certificate.clone())]);
+    let _ = ledger.insert(w.steps.last().unwrap().clone());
+    assert_eq!(ledger.insert(refused.clone()), Err(Refusal::Full), "anybody can say so");
+    w.emit("a", vec![Item::Certificate(certificate)]);
+    ledger.insert(w.steps.last().unwrap().clone()).unwrap();
+    assert_eq!(ledger.insert(refused), Ok(Inserted::New));
+    assert_eq!(ledger.authors().count(), HEADS_MAX);
+}
+
 #[test]
 fn the_leaves_of_the_largest_batch_fit_one_step() {
     let leaves = Leaves {

@@ -1,9 +1,10 @@
 //! A node is killed and comes back with its journal.
 
 use engine::{Event, JobState};
-use protocol::{Manifest, Message};
+use protocol::limits::{HEADS_MAX, STEPS_SENT_MAX};
+use protocol::{About, Hash, Item, Manifest, Message, Signed, Slot, Step, StepId, Vote};
 
-use crate::told::{Told, executed, job_of};
+use crate::told::{Told, executed, job_of, key, network};
 
 /// A worker that was killed, and starts again with its journal and these executions.
 fn restarted(executions: Vec<(u16, u64)>, before: &Told, manifest: &Manifest) -> Told {
@@ -62,4 +63,40 @@ fn a_submitter_that_comes_back_still_knows_its_job() {
     let job = after.engine.job(manifest.job()).expect("it is in the journal");
     assert_eq!(job.state, JobState::Fetching);
     assert_eq!(job.submitter, manifest.submitter);
+}
+
+// With thousands of authors, a ledger lets logs go that nobody has joined: here, our own.
+#[test]
+fn who_was_driven_out_of_a_job_does_not_begin_a_second_log() {
+    let manifest = job_of("submitter", 2, 1);
+    let mut before = Told::new("worker");
+    before.meet("submitter");
+    before.learn("submitter", &manifest);
+    let [(run, units)] = before.runs().try_into().expect("one run");
+    before.finish(run, &units);
+    before.sync();
+    let crowd = (0..3 * HEADS_MAX).map(|n| first_step(&format!("x{n}"), &manifest));
+    for steps in crowd.collect::<Vec<_>>().chunks(STEPS_SENT_MAX) {
+        before.hear("submitter", Message::Steps(steps.to_vec()));
+    }
+    let mut worker = restarted(vec![], &before, &manifest);
+    worker.get_everything();
+    for mut told in [before, worker] {
+        for (run, units) in told.runs() {
+            told.finish(run, &units);
+        }
+        told.sync();
+        told.wait(60_000);
+        assert!(told.said().is_empty() && told.runs().is_empty(), "{:?}", told.last);
+    }
+}
+
+/// A stranger's first word in a job.
+fn first_step(who: &str, manifest: &Manifest) -> Signed<Step> {
+    let slot = Slot { stage: 0, about: About::Batch(0), units: Hash::ZERO };
+    let (root, prev) = (Hash::ZERO, StepId::new([0; 32]));
+    let vote = Vote { slot, root, seal: Hash::ZERO, pack: None, path: vec![] };
+    let (job, items) = (manifest.job(), vec![Item::Vote(vote)]);
+    let step = Step { job, shard: 0, seq: 0, prev, level: 0, stamp: None, report: None, items };
+    key(who).sign(network(), step)
 }
