@@ -4,7 +4,7 @@ use engine::{Event, JobState};
 use protocol::limits::{HEADS_MAX, STEPS_SENT_MAX};
 use protocol::{About, Hash, Item, Manifest, Message, Signed, Slot, Step, StepId, Vote};
 
-use crate::told::{Told, executed, job_of, key, network};
+use crate::told::{Told, executed, job_of, key, network, peer};
 
 /// A worker that was killed, and starts again with its journal and these executions.
 fn restarted(executions: Vec<(u16, u64)>, before: &Told, manifest: &Manifest) -> Told {
@@ -73,21 +73,29 @@ fn who_was_driven_out_of_a_job_does_not_begin_a_second_log() {
     before.meet("submitter");
     before.learn("submitter", &manifest);
     let [(run, units)] = before.runs().try_into().expect("one run");
-    before.finish(run, &units);
+    let results = vec![(units[0], Ok(executed(units[0])))];
+    before.tell(Event::Ran { run, units: results });
+    let began = before.runs();
+    before.store_packs();
+    let [(second, _)] = began.try_into().expect("the other unit's");
     before.sync();
-    let crowd = (0..3 * HEADS_MAX).map(|n| first_step(&format!("x{n}"), &manifest));
-    for steps in crowd.collect::<Vec<_>>().chunks(STEPS_SENT_MAX) {
+    let crowd: Vec<_> =
+        (0..2 * HEADS_MAX).map(|n| first_step(&format!("x{n}"), &manifest)).collect();
+    for steps in crowd.chunks(STEPS_SENT_MAX) {
         before.hear("submitter", Message::Steps(steps.to_vec()));
     }
-    let mut worker = restarted(vec![], &before, &manifest);
-    worker.get_everything();
-    for mut told in [before, worker] {
-        for (run, units) in told.runs() {
-            told.finish(run, &units);
-        }
-        told.sync();
-        told.wait(60_000);
-        assert!(told.said().is_empty() && told.runs().is_empty(), "{:?}", told.last);
+    let mut after = restarted(vec![], &before, &manifest);
+    after.get_everything();
+    for told in [&before, &after] {
+        let kept = told.engine.proof(manifest.job()).unwrap().open().unwrap().ledger;
+        assert!(!kept.authors().any(|author| author == peer("worker")), "it was driven out");
+    }
+    // What still runs leads to nothing, and nothing new is begun.
+    let other = 1 - units[0];
+    for (mut told, run) in [(before, Some(second)), (after, None)] {
+        let mut lines = run.map_or(vec![], |run| told.finish(run, &[other]));
+        lines.extend(told.wait(60_000));
+        assert!(!lines.iter().any(|l| l.starts_with("run") || l.contains("say when")), "{lines:?}");
     }
 }
 

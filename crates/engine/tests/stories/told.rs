@@ -194,7 +194,7 @@ impl Told {
         self.tell(Event::Ran { run, units: results })
     }
 
-    fn store_packs(&mut self) -> Vec<String> {
+    pub(crate) fn store_packs(&mut self) -> Vec<String> {
         let packs: Vec<Event> = self
             .last
             .iter()
