@@ -103,6 +103,25 @@ impl Book {
         by_root
     }
 
+    /// Roots that had a quorum only with the votes of `except`, and who else stands behind them.
+    pub(super) fn fallen(
+        &self,
+        quorum: usize,
+        submitter: PeerId,
+        except: &BTreeSet<PeerId>,
+    ) -> BTreeMap<Hash, BTreeSet<PeerId>> {
+        if self.votes.keys().all(|peer| !except.contains(peer)) {
+            return BTreeMap::new();
+        }
+        let now = self.certified(quorum, submitter, except);
+        let mut once = self.certified(quorum, submitter, &BTreeSet::new());
+        once.retain(|root, voters| {
+            voters.retain(|peer| !except.contains(peer));
+            !voters.is_empty() && !now.contains_key(root)
+        });
+        once
+    }
+
     fn joined(&self, voters: &BTreeSet<PeerId>, quorum: usize) -> BTreeSet<PeerId> {
         let (mut left, mut certified) = (voters.clone(), BTreeSet::new());
         while let Some(start) = left.pop_first() {

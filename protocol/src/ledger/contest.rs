@@ -21,6 +21,8 @@ pub(super) struct Case {
     leaves: BTreeMap<Hash, Vec<Hash>>,
     /// Who voted for which root, of those that count.
     votes: BTreeMap<PeerId, Hash>,
+    /// Roots that had a quorum only with votes that do not count.
+    echoes: BTreeSet<Hash>,
     leaves_wanted: Vec<Hash>,
     decide_first: BTreeSet<u64>,
     sealed: Option<Hash>,
@@ -88,6 +90,13 @@ impl Case {
         let posted = |root: &Hash| book.and_then(|book| book.leaves_of(*root)).is_some();
         let mut rivals: Vec<(Hash, BTreeSet<PeerId>)> = certified.into_iter().collect();
         rivals.sort_by_cached_key(|(root, voters)| (!posted(root), order(voters), *root));
+        // What fell with a convicted voter is judged all the same: who else stands behind it?
+        let fallen_with = book.map_or_else(BTreeMap::new, |b| b.fallen(quorum, submitter, except));
+        let echoes = fallen_with.keys().copied().collect();
+        if !rivals.is_empty() {
+            let told = |root: &Hash| !void.contains(&(at, *root));
+            rivals.extend(fallen_with.into_iter().filter(|(root, _)| told(root)));
+        }
         let all_votes = book.into_iter().flat_map(Book::votes);
         let votes: BTreeMap<PeerId, Hash> = all_votes
             .filter(|(peer, _)| !except.contains(peer))
@@ -105,6 +114,7 @@ impl Case {
             joined,
             leaves,
             votes,
+            echoes,
             leaves_wanted: fallen,
             decide_first: BTreeSet::new(),
             sealed: book.and_then(Book::sealed),
@@ -229,7 +239,7 @@ impl Case {
     /// Decided units with everybody's claim on them.
     pub(super) fn decisions(
         &self,
-    ) -> impl Iterator<Item = (u64, Hash, BTreeMap<PeerId, Hash>)> + '_ {
+    ) -> impl Iterator<Item = (u64, Hash, BTreeMap<PeerId, Hash>, BTreeSet<Hash>)> + '_ {
         self.units.iter().filter_map(|(unit, case)| {
             let index = (unit - self.first_unit) as usize;
             let stated = self
@@ -238,7 +248,8 @@ impl Case {
                 .filter_map(|(peer, root)| Some((*peer, *self.leaves.get(root)?.get(index)?)));
             let mut claims: BTreeMap<PeerId, Hash> = stated.collect();
             claims.extend(case.ballots.iter().map(|(peer, ballot)| (*peer, ballot.digest)));
-            Some((*unit, case.decided?, claims))
+            let echoes = self.echoes.iter().filter_map(|root| self.leaves.get(root)?.get(index));
+            Some((*unit, case.decided?, claims, echoes.copied().collect()))
         })
     }
 

@@ -204,7 +204,7 @@ fn convict<'a>(
 /// On how many decided units a peer stated another outcome.
 fn losses(decisions: &[Decision]) -> BTreeMap<PeerId, u64> {
     let mut losses = BTreeMap::new();
-    for (_, winner, claims) in decisions {
+    for (_, winner, claims, _) in decisions {
         for peer in claims.iter().filter(|(_, claim)| *claim != winner).map(|(peer, _)| *peer) {
             *losses.entry(peer).or_default() += 1;
         }

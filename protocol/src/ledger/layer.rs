@@ -133,7 +133,9 @@ impl Layer {
         let (quorum, submitter) = (ground.rules.quorum(), ground.rules.submitter);
         let certified =
             book.map_or_else(BTreeMap::new, |b| b.certified(quorum, submitter, &self.except));
-        let has_rivals = 1 < certified.len();
+        let except = &self.except;
+        let fallen = || book.is_some_and(|b| !b.fallen(quorum, submitter, except).is_empty());
+        let has_rivals = 1 < certified.len() || (certified.len() == 1 && fallen());
         let size = ground.plan.partition(at.0).units_of(at.1).count() as u64;
         let mut share = Share {
             joined: certified.values().flatten().copied().collect(),

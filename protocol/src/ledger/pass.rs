@@ -126,7 +126,9 @@ impl<'a> Pass<'a> {
         };
         (self.sums, self.used) = (sums, used);
         for case in cases {
-            let decided = case.decisions().map(|(unit, won, claims)| ((stage, unit), won, claims));
+            let decided = case
+                .decisions()
+                .map(|(unit, won, claims, echoes)| ((stage, unit), won, claims, echoes));
             self.decisions.extend(decided);
             self.changed.insert(case.at, case.close());
         }

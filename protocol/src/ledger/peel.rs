@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::verdict::Conviction;
 use crate::{Hash, JobId, PeerId, hash};
 
-/// A decided unit: where, what won, and what everybody stated.
-pub(super) type Decision = ((u16, u64), Hash, BTreeMap<PeerId, Hash>);
+/// A decided unit: where, what won, what everybody stated who counts, and what the convicted did.
+pub(super) type Decision = ((u16, u64), Hash, BTreeMap<PeerId, Hash>, BTreeSet<Hash>);
 
 /// The next identities to convict, with their evidence; empty when there are none.
 pub(super) fn next(
@@ -20,10 +20,16 @@ pub(super) fn next(
     may_lose: impl Fn(PeerId) -> u64,
 ) -> BTreeMap<PeerId, Conviction> {
     let (mut shared, mut alone) = (BTreeMap::new(), BTreeMap::new());
-    for (_, winner, claims) in decisions {
+    for (_, winner, claims, echoes) in decisions {
         for (peer, claim) in claims.iter().filter(|(_, claim)| *claim != winner) {
             let same = claims.values().filter(|other| *other == claim).count();
-            *if 2 <= same { &mut shared } else { &mut alone }.entry(*peer).or_insert(0u64) += 1;
+            *if 2 <= same + usize::from(echoes.contains(claim)) {
+                &mut shared
+            } else {
+                &mut alone
+            }
+            .entry(*peer)
+            .or_insert(0u64) += 1;
         }
     }
     let peers: BTreeSet<PeerId> =
@@ -43,7 +49,7 @@ pub(super) fn next(
     // And whoever shares a wrong claim with one of them, and so on.
     let mut found = true;
     while std::mem::take(&mut found) {
-        for (_, winner, claims) in decisions {
+        for (_, winner, claims, _) in decisions {
             let wrong: BTreeSet<Hash> = claims
                 .iter()
                 .filter(|(peer, claim)| *claim != winner && convicted.contains_key(peer))
@@ -65,7 +71,7 @@ pub(super) fn next(
         conviction.colluded |= together;
         let lost = decisions
             .iter()
-            .filter(|(_, winner, claims)| claims.get(peer).is_some_and(|claim| claim != winner));
+            .filter(|(_, winner, claims, _)| claims.get(peer).is_some_and(|claim| claim != winner));
         conviction.units = lost.map(|(at, ..)| *at).collect();
     }
     convicted

@@ -111,6 +111,35 @@ fn votes_of_the_convicted_fall_in_every_batch_and_what_leaned_on_them_opens_agai
 }
 
 // Row 19.
+// One audit that catches a pair must catch the coalition: its other pairs share a member with it.
+#[test]
+fn what_fell_with_a_convicted_voter_is_judged_and_convicts_who_else_stood_behind_it() {
+    let mut w = World::with(3, 2, policy());
+    let honest = names("h", 8);
+    for (batch, liars) in [(0, ["l0", "l1"]), (1, ["l1", "l2"])] {
+        let lie = w.lie(batch, "tale", &[1]);
+        w.execute(batch, &liars, &lie);
+        w.post_leaves(liars[0], batch, &lie);
+    }
+    w.ballots(0, 1, &strs(&honest), w.true_outcome(0, 1));
+    assert_eq!(guilty(&w.verdict()), peers(&["l0", "l1"]));
+    // The second batch is open again, and others execute it.
+    let truth = w.truth(1);
+    w.execute(1, &["h0", "h1"], &truth);
+    assert_eq!(
+        guilty(&w.verdict()),
+        peers(&["l0", "l1"]),
+        "nobody has shown what is under the roots"
+    );
+    w.post_leaves("h0", 1, &truth);
+    let verdict = w.verdict();
+    assert_eq!(w.at(&verdict, 1, 1), State::Contested);
+    w.ballots(1, 1, &strs(&honest[2..]), w.true_outcome(1, 1));
+    let verdict = w.verdict();
+    assert_eq!(guilty(&verdict), peers(&["l0", "l1", "l2"]));
+    assert_eq!(w.at(&verdict, 1, 1), State::Accepted(w.true_outcome(1, 1)));
+}
+
 #[test]
 fn base_votes_are_no_ballots_so_liars_cannot_decide_before_the_honest_have_spoken() {
     for seed in 0..24 {
