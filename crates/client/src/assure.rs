@@ -7,7 +7,7 @@
 //!
 //! of the units wrong: f^k is what a quorum of k gives alone (and all there is without audits, p = 0);
 //! beside audits of 10 % about √N wrong units survive in a job however long it is, and twice the audits
-//! halve that. With a single vote (k = 1) about six times as many survive, hence *c*. Fitted to the
+//! halve that. With a single vote (k = 1) about ten times as many survive, hence *c*. Fitted to the
 //! simulations of the protocol for N = 50 to 1,000, U = 2,000 to 200,000, f up to 30 % and p from 2 % to
 //! 40 %, in which coalitions knew all assignments and chose the worst rate of lying; docs/TRUST.md has them.
 //! Beyond f = 30 % nothing is promised.
@@ -31,7 +31,7 @@ const PEERS_MEASURED_MIN: u64 = 50;
 /// Audits at which about √N wrong units survive.
 const AUDITS_MEASURED: f64 = 0.1;
 /// How many times as many survive where a single vote is accepted.
-const SINGLE_VOTE: f64 = 6.0;
+const SINGLE_VOTE: f64 = 10.0;
 /// What is tried for a target: audits from 10 % up. Quorums of one have a floor at honest errors.
 const AUDITS_TRIED: [u32; 9] =
     [100_000, 150_000, 200_000, 250_000, 300_000, 350_000, 400_000, 450_000, AUDIT_PPM_MAX];

@@ -26,7 +26,7 @@ pub struct Draft {
 }
 
 /// Audits where a single vote is accepted: they have to find all that a second vote would.
-const ECONOMY_AUDIT_PPM: u32 = 250_000;
+const ECONOMY_AUDIT_PPM: u32 = 200_000;
 /// A quorum that three liars never hold, and that a fifth of all peers holds for one batch in 600.
 const STRICT_QUORUM: u8 = 4;
 

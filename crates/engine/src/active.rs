@@ -15,6 +15,7 @@ use crate::core::Core;
 use crate::inputs::Inputs;
 use crate::journal::StepEntry;
 use crate::keeping::Keeping;
+use crate::leaves::Wanted;
 use crate::limits::{
     ITEMS_BYTES_MAX, LEASE_BATCHES, PATIENCE_MS_MAX, PATIENCE_MS_MIN, PATIENT_MAX,
 };
@@ -41,6 +42,7 @@ pub(crate) struct Active {
     pub(crate) work: Work,
     pub(crate) picking: Picking,
     pub(crate) contests: Contests,
+    pub(crate) wanted: Wanted,
     pub(crate) audits: Audits,
     pub(crate) sealing: Sealing,
     pub(crate) inputs: Inputs,
@@ -91,6 +93,7 @@ impl Active {
             claims: Claims::default(),
             work,
             contests: Contests::default(),
+            wanted: Wanted::default(),
             audits: Audits::default(),
             sealing: Sealing::default(),
             inputs: Inputs::default(),

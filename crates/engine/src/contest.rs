@@ -1,24 +1,18 @@
-//! Contests: posting leaves, and casting ballots on units in question or given up as a batch.
+//! Contests: casting ballots on units in question or given up as a batch.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use protocol::{
-    About, Book, Hash, Item, Leaves, PeerId, Slot, Standing, UnitVerdict, Vote, merkle_path,
-};
+use protocol::{About, Book, Hash, PeerId, Slot, Standing, UnitVerdict, Vote, merkle_path};
 
 use crate::active::Active;
 use crate::core::Core;
-use crate::limits::{
-    ANCHOR_MS, LEAVES_MS, PLACE_MS, POISON, POISON_MS, POISON_MS_MAX, UNJOINED_MS,
-};
+use crate::limits::{ANCHOR_MS, PLACE_MS, POISON, POISON_MS, POISON_MS_MAX, UNJOINED_MS};
 use crate::view::Stuck;
 
 /// What we have noticed and done about contests.
 #[derive(Debug, Default)]
 pub(crate) struct Contests {
     since_ms: BTreeMap<(u16, u64), u64>,
-    posted: BTreeSet<(Slot, Hash)>,
-    wanted_since_ms: BTreeMap<(Slot, Hash), u64>,
     /// When a batch was first seen to be given up.
     given_up_ms: BTreeMap<Slot, u64>,
     /// When poison may be tried again, and the pause after that.
@@ -35,44 +29,6 @@ impl Active {
         self.post_leaves(core);
         self.cast_ballots(core);
         self.vote_by_units(core);
-    }
-
-    fn post_leaves(&mut self, core: &mut Core) {
-        let verdict = self.ledger.last_verdict();
-        let mut wanted: BTreeSet<(u16, u32, Hash)> = BTreeSet::new();
-        for (stage, unit) in &verdict.contested {
-            let batch = self.plan().partition(*stage).batch_of(*unit);
-            if let Standing::Quorum { root, .. } = verdict.batch(*stage, batch).standing {
-                wanted.insert((*stage, batch, root));
-            }
-        }
-        wanted.extend(verdict.leaves_wanted.iter().copied());
-        for (stage, batch, root) in wanted {
-            let Some(slot) = self.ledger.slot(stage, About::Batch(batch)) else { continue };
-            let Some(digests) = self.work.kept(stage, batch, &slot) else { continue };
-            let Some(book) = self.ledger.book(&slot) else { continue };
-            let ours = book.vote_of(core.me).is_some_and(|cast| cast.root == root);
-            if !ours
-                || book.leaves_of(root).is_some()
-                || self.contests.posted.contains(&(slot, root))
-            {
-                continue;
-            }
-            let own = self.rank(core, stage, batch, core.me);
-            let before = |(peer, cast): (PeerId, &protocol::Cast)| {
-                cast.root == root && self.rank(core, stage, batch, peer) < own
-            };
-            let first = !book.votes().any(before);
-            let now = core.now.mono_ms;
-            let since = *self.contests.wanted_since_ms.entry((slot, root)).or_insert(now);
-            if first || since + LEAVES_MS <= now {
-                let digests = digests.iter().map(|(digest, _)| *digest).collect();
-                self.contests.posted.insert((slot, root));
-                self.say(Item::Leaves(Leaves { slot, root, digests }));
-            } else {
-                core.wake_at(since + LEAVES_MS);
-            }
-        }
     }
 
     fn cast_ballots(&mut self, core: &mut Core) {

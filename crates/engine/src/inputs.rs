@@ -183,7 +183,7 @@ impl Active {
     }
 
     pub(crate) fn fetched(&mut self, core: &mut Core, fetch: FetchId, got: Result<Got, FetchLoss>) {
-        if self.take_leaves(core, fetch, &got) {
+        if self.take_leaves(core, fetch, &got) || self.take_wanted_leaves(core, fetch, &got) {
             return;
         }
         self.picking.touch_all();

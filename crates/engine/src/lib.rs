@@ -19,6 +19,7 @@ mod inputs;
 mod job;
 mod journal;
 mod keeping;
+mod leaves;
 mod limits;
 mod pick;
 mod report;

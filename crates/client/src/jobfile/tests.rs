@@ -106,7 +106,7 @@ fn stage_below(top: &str, lines: &str) -> Result<JobFile, (String, String)> {
 #[test]
 fn how_much_checking_is_wanted_can_be_said_in_a_word() {
     for (word, quorum, audit_ppm) in
-        [("standard", 2, 100_000), ("economy", 1, 250_000), ("strict", 4, 100_000)]
+        [("standard", 2, 100_000), ("economy", 1, 200_000), ("strict", 4, 100_000)]
     {
         let (policy, goal) = verify(&format!("verify = \"{word}\""));
         assert_eq!((policy.quorum, policy.audit_ppm), (quorum, audit_ppm), "{word}");
