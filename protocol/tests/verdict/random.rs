@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use protocol::{Hash, Item, PeerId, Reason, Signed, Step, Verdict, hash};
+use protocol::{Hash, Inserted, Item, PeerId, Reason, Signed, Step, Verdict, hash};
 
 use crate::dice::Dice;
 use crate::world::{BATCH, State, World, digest, guilty, names, peer, strs};
@@ -34,8 +34,13 @@ pub(crate) struct Told {
 }
 
 pub(crate) fn tell(seed: u64) -> Told {
+    tell_of(seed, BATCHES, BATCHES)
+}
+
+/// A random world in which so many batches, `of` those that the job has, are spoken about.
+fn tell_of(seed: u64, batches: u32, of: u32) -> Told {
     let mut dice = Dice::new("world", seed);
-    let mut world = World::new(seed, u64::from(BATCHES));
+    let mut world = World::new(seed, u64::from(of));
     let honest = names("honest", 2 + dice.below(6));
     let kinds = [Bad::Liar, Bad::Colluder, Bad::Copier, Bad::Junk, Bad::Equivocator];
     let bad: Vec<(String, Bad)> = (0..dice.below(6))
@@ -44,7 +49,7 @@ pub(crate) fn tell(seed: u64) -> Told {
             (format!("{kind:?}{n}"), kind)
         })
         .collect();
-    for batch in 0..BATCHES {
+    for batch in 0..batches {
         play(&mut world, &mut dice, batch, &honest, &bad);
     }
     let of = |kind| bad.iter().filter(move |(_, k)| *k == kind).map(|(name, _)| peer(name));
@@ -206,6 +211,38 @@ fn any_order_repetition_or_partition_gives_the_same_verdict() {
             }
             assert_eq!(*ledger.verdict(), verdict, "seed {seed}");
         }
+    }
+}
+
+#[test]
+fn ten_thousand_statements_give_the_same_bytes_in_any_order() {
+    // A world with bad peers of several kinds.
+    let told = tell_of(5, 400, 500);
+    let mut steps = told.world.steps.clone();
+    let statements: usize = steps.iter().map(|step| step.value().items.len()).sum();
+    assert!(10_000 <= statements, "{statements} statements");
+    let verdict = told.world.verdict();
+    assert!(!verdict.convicted.is_empty() && !verdict.equivocators.is_empty());
+    let bytes = format!("{verdict:?}");
+    let mut dice = Dice::new("permutation", 1);
+    for looks in [0, 7] {
+        dice.shuffle(&mut steps);
+        let look_after: BTreeSet<usize> = (0..looks).map(|_| dice.below(steps.len())).collect();
+        let mut ledger = told.world.ledger(&[]);
+        // Steps far beyond a gap are not kept: they come again, as in a reconciliation.
+        let (mut coming, mut again) = (steps.clone(), vec![]);
+        while !coming.is_empty() {
+            for (at, step) in coming.drain(..).enumerate() {
+                if ledger.insert(step.clone()).unwrap() == Inserted::TooFarAhead {
+                    again.push(step);
+                }
+                if look_after.contains(&at) {
+                    ledger.verdict();
+                }
+            }
+            coming.append(&mut again);
+        }
+        assert!(format!("{:?}", ledger.verdict()) == bytes, "another verdict after {looks} looks");
     }
 }
 
