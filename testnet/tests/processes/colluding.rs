@@ -1,22 +1,27 @@
-//! Three of eight nodes that lie together, and a submitter that stays.
+//! Three of eight nodes that lie together.
 
 use std::collections::BTreeSet;
 
 use anyhow::ensure;
+use client::DraftPolicy;
 use client::api::{Assurance, JobStatus};
 use protocol::PeerId;
 use sim::LiarKind;
 use testnet::{KNOWN, Recipe, example, hand_over, known_file, until};
 
-use crate::harness::{play_recipe, program};
+use crate::harness::{play_recipe, program, verified};
 
 const LIARS: std::ops::Range<usize> = 5..8;
 
-#[test]
-fn three_of_eight_who_collude_are_named_and_nothing_wrong_is_sealed() {
+fn three_of_eight() -> Recipe {
     let mut recipe = Recipe::honest(program(), 8);
     recipe.nodes[LIARS].fill(Some(LiarKind::Coalition));
-    play_recipe(recipe, |fleet, deadline| {
+    recipe
+}
+
+#[test]
+fn three_of_eight_who_collude_are_named_and_nothing_wrong_is_sealed() {
+    play_recipe(three_of_eight(), |fleet, deadline| {
         let client = fleet.member(0).client()?;
         let job = hand_over(client, &example("kmers")?)?;
         let sealed = |status: &JobStatus| status.assurance == Assurance::Sealed;
@@ -32,5 +37,41 @@ fn three_of_eight_who_collude_are_named_and_nothing_wrong_is_sealed() {
         }
         ensure!(status.stages.iter().all(|stage| stage.contested == 0), "a dispute is open");
         Ok(())
+    });
+}
+
+#[test]
+fn without_the_submitter_nothing_becomes_final_and_the_job_says_what_it_waits_for() {
+    play_recipe(three_of_eight(), |fleet, deadline| {
+        let submitter = fleet.member(0).peer()?;
+        let client = fleet.member(0).client()?;
+        let job = hand_over(client, &example("kmers")?)?;
+        until(client, job, deadline, "it was safe to leave", |status| status.safe_to_leave)?;
+        fleet.kill(0);
+        let other = fleet.member(1).client()?;
+        other.open(job)?;
+        let status = until(other, job, deadline, "everything was accepted", verified)?;
+        // Two votes may both be lies. That is why they count for no more than they are.
+        ensure!(status.assurance == Assurance::Provisional, "{status:?}");
+        let is_sure = status.stages.iter().any(|stage| stage.finals + stage.sealed != 0);
+        ensure!(!is_sure, "six others cannot have audited anybody here: {status:?}");
+        ensure!(status.anchors == [submitter], "who could seal it: {status:?}");
+        ensure!(!status.unaudited.is_empty(), "whose audits are missing: {status:?}");
+        let lacks = status.unaudited.iter().all(|of| of.auditors < of.auditors_wanted);
+        ensure!(lacks, "somebody who passed is said to lack audits: {status:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn where_four_votes_are_asked_for_three_liars_get_nothing_wrong_accepted() {
+    play_recipe(three_of_eight(), |fleet, deadline| {
+        let mut strict = example("kmers")?;
+        strict.draft.policy = DraftPolicy::strict();
+        let client = fleet.member(0).client()?;
+        let job = hand_over(client, &strict)?;
+        until(client, job, deadline, "everything was accepted", verified)?;
+        let kmers = KNOWN.into_iter().find(|known| known.example == "kmers");
+        known_file(client, job, kmers.expect("it is among the examples")).map(drop)
     });
 }
