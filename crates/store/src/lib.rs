@@ -8,6 +8,7 @@ mod error;
 
 mod batch;
 mod blobs;
+mod direct;
 mod folder;
 mod journal;
 mod ledger;

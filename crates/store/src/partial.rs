@@ -1,8 +1,8 @@
 //! Receiving: a blob that comes in pieces, in any order, and survives an interruption.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,6 +12,7 @@ use rustix::fs::{SeekFrom, seek};
 use tracing::debug;
 
 use crate::batch::{Batch, Op, Source};
+use crate::direct::PieceFile;
 use crate::folder::{Folder, blob_of, remove_quietly};
 use crate::ledger::Ledger;
 use crate::store::Shared;
@@ -37,7 +38,7 @@ enum State {
     /// Larger, and its chaining values are not known yet.
     Unknown,
     Pieces {
-        file: Arc<File>,
+        file: Arc<PieceFile>,
         values: Vec<Hash>,
         have: Vec<bool>,
     },
@@ -158,7 +159,7 @@ impl Partial {
             State::Pieces { file, .. } => Arc::clone(file),
         };
         self.shared.check_disk(len)?;
-        file.write_all_at(piece, index * CHUNK_BYTES)
+        file.write(piece, index * CHUNK_BYTES)
             .map_err(|e| StoreError::io(&self.shared.folder.partial(id), e))?;
         match &mut *self.state() {
             State::Pieces { have, .. } => have[index as usize] = true,
@@ -195,10 +196,10 @@ impl Partial {
         self.shared.put_reader(bytes.as_slice()).map(drop)
     }
 
-    fn finish_pieces(&self, file: &File, values: Vec<Hash>) -> Result<(), StoreError> {
+    fn finish_pieces(&self, file: &PieceFile, values: Vec<Hash>) -> Result<(), StoreError> {
         let folder = &self.shared.folder;
         let path = folder.partial(self.blob.id);
-        file.sync_data().map_err(|e| StoreError::io(&path, e))?;
+        file.sync().map_err(|e| StoreError::io(&path, e))?;
         let from = Source::At(path);
         self.shared.submit(Batch::of(Op::File { blob: self.blob, values, from }))?;
         remove_files(folder, self.blob.id);
@@ -222,8 +223,8 @@ impl Partial {
     /// hold less than was written.
     fn open_pieces(&self, subtrees: &Subtrees) -> Result<(), StoreError> {
         let path = self.shared.folder.partial(self.blob.id);
-        let have = open_file(&path, self.blob.size)
-            .and_then(|file| Ok((present(&file, self.blob.size, subtrees)?, file)));
+        let have = PieceFile::open(&path, self.blob.size)
+            .and_then(|file| Ok((present(file.buffered(), self.blob.size, subtrees)?, file)));
         let (have, file) = have.map_err(|e| StoreError::io(&path, e))?;
         let count = have.iter().filter(|have| **have).count();
         debug!(id = %self.blob.id, have = count, of = have.len(), "receiving");
@@ -294,14 +295,6 @@ fn read_tree(path: &Path, id: BlobId) -> io::Result<Option<(u64, Subtrees)>> {
     }
     let values = values.iter().map(|value| Hash::new(*value)).collect();
     Ok(Subtrees::check(id, size, values).map(|subtrees| (size, subtrees)))
-}
-
-fn open_file(path: &Path, size: u64) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    let file =
-        options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-    file.set_len(size)?;
-    Ok(file)
 }
 
 /// Which pieces of the file are what they should be. Holes are skipped, not read.
