@@ -323,6 +323,10 @@ impl Active {
     /// The batch's voters take turns, so that usually one of them speaks.
     pub(crate) fn hear_ballots(&mut self, core: &Core, slot: Slot, unit: u64) {
         let batch = self.plan().partition(slot.stage).batch_of(unit);
+        // Most ballots are about batches that others have executed.
+        if !self.work.keeps(slot.stage, batch) {
+            return;
+        }
         let Some(of_batch) = self.slot_now(slot.stage, About::Batch(batch)) else { return };
         if self.work.kept(slot.stage, batch, &of_batch).is_none() {
             return;

@@ -1,6 +1,6 @@
 //! Claims that are alive: who says that it runs which batch. They save work, and decide nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::PeerId;
 
@@ -10,9 +10,11 @@ use crate::limits::CLAIMS_PER_PEER_MAX;
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
     live: BTreeMap<(u16, u32), BTreeMap<PeerId, u64>>,
+    /// When they run out; those that have come true are among them until then.
+    ends: BTreeSet<(u64, (u16, u32), PeerId)>,
     count: BTreeMap<PeerId, usize>,
     /// Batches that a peer has claimed before: a second claim is not honoured.
-    spent: std::collections::BTreeSet<(u16, u32, PeerId)>,
+    spent: BTreeSet<(u16, u32, PeerId)>,
     /// When a batch last got a vote.
     voted_ms: BTreeMap<(u16, u32), u64>,
 }
@@ -24,6 +26,7 @@ impl Claims {
             if *count < CLAIMS_PER_PEER_MAX && self.spent.insert((stage, *batch, peer)) {
                 *count += 1;
                 self.live.entry((stage, *batch)).or_default().insert(peer, until_ms);
+                self.ends.insert((until_ms, (stage, *batch), peer));
             }
         }
     }
@@ -60,16 +63,21 @@ impl Claims {
 
     /// Forgets claims that have run out.
     pub(crate) fn expire(&mut self, now_ms: u64) {
-        for claims in self.live.values_mut() {
-            claims.retain(|peer, until| {
-                let alive = now_ms < *until;
-                if !alive && let Some(count) = self.count.get_mut(peer) {
+        while let Some((until, at, peer)) =
+            self.ends.first().copied().filter(|(until, ..)| *until <= now_ms)
+        {
+            self.ends.pop_first();
+            let Some(claims) = self.live.get_mut(&at) else { continue };
+            if claims.get(&peer) == Some(&until) {
+                claims.remove(&peer);
+                if let Some(count) = self.count.get_mut(&peer) {
                     *count -= 1;
                 }
-                alive
-            });
+            }
+            if claims.is_empty() {
+                self.live.remove(&at);
+            }
         }
-        self.live.retain(|_, claims| !claims.is_empty());
     }
 
     /// When the batch last got a vote.

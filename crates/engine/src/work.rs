@@ -92,6 +92,11 @@ impl Work {
             .map(|(_, digests)| digests.as_slice())
     }
 
+    /// Whether there are any, in whatever slot.
+    pub(crate) fn keeps(&self, stage: u16, batch: u32) -> bool {
+        self.kept.contains_key(&(stage, batch))
+    }
+
     pub(crate) fn is_busy_with(&self, stage: u16, about: About) -> bool {
         let place = (stage, about);
         self.runs.values().any(|run| run.place == place)

@@ -41,7 +41,10 @@ pub use node::Node;
 pub use plot::{Axis, Plot, Point, Scale, Series};
 pub use promise::{Promise, Violation};
 pub use rehearse::{Rehearsal, rehearse};
-pub use scale::{Measured, herd, late_joiner, one_job, third_leaves};
+pub use scale::{
+    HERD, JobSize, LATE_JOINER, Measured, ONE_JOB, THIRD_LEAVES, heading, herd, late_joiner,
+    one_job, per_peer, per_unit, third_leaves,
+};
 pub use scenario::{
     Disk, Faults, Job, Network, Planned, Scenario, ScenarioError, SourceKind, What,
 };

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 use clap::{Args, Parser, Subcommand};
-use sim::{Measured, Rehearsal, SEEDS_ENOUGH, Scenario, World, rehearse};
+use sim::{Rehearsal, SEEDS_ENOUGH, Scenario, World, rehearse};
 
 use log::{Log, Sum, line};
 
@@ -62,23 +62,14 @@ enum Task {
         trace: bool,
     },
     /// Count what one job costs on networks of up to thousands of peers.
-    Scale {
-        /// Peers of the largest network.
-        #[arg(long, default_value_t = 10_000)]
-        peers: usize,
-        /// Units of the largest job.
-        #[arg(long, default_value_t = 1_000_000)]
-        units: u64,
-        #[arg(long, default_value_t = 1)]
-        seed: u64,
-    },
+    Scale(command::Scale),
 }
 
 fn main() -> ExitCode {
     let Command { task, many } = Command::parse();
     let done = match task {
         Some(Task::Replay { seed, scenario, trace }) => replay_one(seed, scenario, trace),
-        Some(Task::Scale { peers, units, seed }) => scale(peers, units, seed),
+        Some(Task::Scale(scale)) => scale.run(),
         Some(Task::Schemes(schemes)) => schemes.run(),
         None => rehearse_many(&many),
     };
@@ -124,22 +115,6 @@ fn replay_one(seed: u64, path: Option<PathBuf>, trace: bool) -> io::Result<bool>
     let rehearsal = rehearse(seed, Some(&scenario), false);
     writeln!(io::stderr(), "{}", line(&rehearsal))?;
     Ok(rehearsal.violation.is_none())
-}
-
-/// Prints a row for each network as it is measured.
-fn scale(peers: usize, units: u64, seed: u64) -> io::Result<bool> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{}", Measured::heading())?;
-    let sizes = [10, 100, 1000, 10_000];
-    for nodes in sizes.into_iter().filter(|nodes| *nodes <= peers) {
-        writeln!(out, "{}", sim::one_job(nodes, units, 1024, 60, seed).row())?;
-        out.flush()?;
-    }
-    let some = peers.min(300);
-    writeln!(out, "{}", sim::late_joiner(some, 20_000, 16, 1000, seed).row())?;
-    writeln!(out, "{}", sim::third_leaves(some, 20_000, 16, 1000, seed).row())?;
-    writeln!(out, "{}", sim::herd(peers, seed).row())?;
-    Ok(true)
 }
 
 fn rehearse_many(many: &Many) -> io::Result<bool> {

@@ -21,9 +21,14 @@ pub enum Assurance {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Audits {
     /// In how many units' standing outcomes a peer is a joined voter.
-    pub(super) units: BTreeMap<PeerId, u64>,
-    /// Voter, auditor that did not vote there, and how many of the units it audited and agreed with.
-    pub(super) by: BTreeMap<PeerId, BTreeMap<PeerId, u64>>,
+    units: BTreeMap<PeerId, u64>,
+    /// Voter, auditor that did not vote there, and how many of the units it audited and agreed with; both by
+    /// their numbers in here, for there are very many pairs.
+    by: BTreeMap<(u32, u32), u32>,
+    numbers: BTreeMap<PeerId, u32>,
+    names: Vec<PeerId>,
+    /// Voters about whom any of this has changed.
+    changed: BTreeSet<u32>,
 }
 
 impl Audits {
@@ -36,8 +41,12 @@ impl Audits {
     ) {
         for voter in voters {
             *self.units.entry(*voter).or_default() += size;
-            let by = self.by.entry(*voter).or_default();
-            audits.iter().for_each(|(auditor, n)| *by.entry(*auditor).or_default() += n);
+            let voter = self.number(*voter);
+            self.changed.insert(voter);
+            for (auditor, n) in audits {
+                let by = self.number(*auditor);
+                *self.by.entry((voter, by)).or_default() += narrow(*n);
+            }
         }
     }
 
@@ -50,10 +59,68 @@ impl Audits {
     ) {
         for voter in voters {
             *self.units.entry(*voter).or_default() -= size;
-            let by = self.by.entry(*voter).or_default();
-            audits.iter().for_each(|(auditor, n)| *by.entry(*auditor).or_default() -= n);
+            let voter = self.number(*voter);
+            self.changed.insert(voter);
+            for (auditor, n) in audits {
+                let by = self.number(*auditor);
+                *self.by.entry((voter, by)).or_default() -= narrow(*n);
+            }
         }
     }
+
+    /// Counts one audit of these voters by each auditor.
+    pub(super) fn add_audits(&mut self, voters: &BTreeSet<PeerId>, auditors: &[PeerId]) {
+        self.with_pairs(voters, auditors, |n| *n += 1);
+    }
+
+    /// Takes one audit of these voters by each auditor back.
+    pub(super) fn remove_audits(&mut self, voters: &BTreeSet<PeerId>, auditors: &[PeerId]) {
+        self.with_pairs(voters, auditors, |n| *n -= 1);
+    }
+
+    fn with_pairs(
+        &mut self,
+        voters: &BTreeSet<PeerId>,
+        auditors: &[PeerId],
+        act: impl Fn(&mut u32),
+    ) {
+        for auditor in auditors {
+            let by = self.number(*auditor);
+            for voter in voters {
+                let voter = self.number(*voter);
+                self.changed.insert(voter);
+                act(self.by.entry((voter, by)).or_default());
+            }
+        }
+    }
+
+    fn number(&mut self, peer: PeerId) -> u32 {
+        *self.numbers.entry(peer).or_insert_with(|| {
+            self.names.push(peer);
+            narrow(self.names.len() as u64 - 1)
+        })
+    }
+
+    /// Who has audited a voter, and how often.
+    fn auditors_of(&self, voter: PeerId) -> impl Iterator<Item = (PeerId, u64)> {
+        let number = self.numbers.get(&voter);
+        let pairs = number.map(|voter| self.by.range((*voter, 0)..=(*voter, u32::MAX)));
+        pairs.into_iter().flatten().map(|((_, by), n)| (self.names[*by as usize], u64::from(*n)))
+    }
+
+    /// Whether nobody was ever counted.
+    pub(super) fn is_empty(&self) -> bool {
+        self.units.is_empty()
+    }
+
+    /// Voters about whom anything has changed since the last call.
+    pub(super) fn take_changed(&mut self) -> BTreeSet<PeerId> {
+        std::mem::take(&mut self.changed).into_iter().map(|n| self.names[n as usize]).collect()
+    }
+}
+
+fn narrow(n: u64) -> u32 {
+    u32::try_from(n).expect("limits keep units and authors within u32")
 }
 
 /// How far a voter's audits have come.
@@ -73,28 +140,42 @@ impl Audited {
     }
 }
 
-/// How far every voter's audits have come, given the sums over disjoint sets of batches.
-///
+/// How far voters' audits have come, given the sums over disjoint sets of batches: all voters', or, where
+/// the others' are what they were, those of whom something `changed`.
+pub(super) fn count_audits(
+    audited: &mut BTreeMap<PeerId, Audited>,
+    policy: &Policy,
+    sums: &[&Audits],
+    changed: Option<BTreeSet<PeerId>>,
+) {
+    let voters = changed.unwrap_or_else(|| {
+        audited.clear();
+        sums.iter().flat_map(|sum| sum.units.keys().copied()).collect()
+    });
+    for voter in voters {
+        match audited_of(voter, policy, sums) {
+            Some(of) => drop(audited.insert(voter, of)),
+            None => drop(audited.remove(&voter)),
+        }
+    }
+}
+
 /// A voter's quota is half of what the policy makes it expect, rounded up to a multiple of `lead` audits. No
 /// auditor fills more than a `lead`-th of it, so that fewer than `lead` colluders clear nobody: where there are
 /// not that many others, only an anchor makes anything sure.
-pub(super) fn audited(policy: &Policy, sums: &[&Audits]) -> BTreeMap<PeerId, Audited> {
+fn audited_of(voter: PeerId, policy: &Policy, sums: &[&Audits]) -> Option<Audited> {
     let lead = u64::from(policy.lead);
-    let voters: BTreeSet<PeerId> = sums.iter().flat_map(|sum| sum.units.keys().copied()).collect();
-    let of = |voter: PeerId| {
-        let units: u64 = sums.iter().filter_map(|sum| sum.units.get(&voter)).sum();
-        let expected = units.saturating_mul(u64::from(policy.audit_ppm)).div_ceil(2_000_000);
-        let share = expected.div_ceil(lead).max(1);
-        let quota = share * lead;
-        let mut by: BTreeMap<PeerId, u64> = BTreeMap::new();
-        for (auditor, n) in sums.iter().filter_map(|sum| sum.by.get(&voter)).flatten() {
-            *by.entry(*auditor).or_default() += n;
-        }
-        let auditors = by.values().filter(|n| **n != 0).count() as u64;
-        let audits = by.values().map(|n| (*n).min(share)).sum();
-        (units != 0).then_some((voter, Audited { audits, quota, auditors }))
-    };
-    voters.into_iter().filter_map(of).collect()
+    let units: u64 = sums.iter().filter_map(|sum| sum.units.get(&voter)).sum();
+    let expected = units.saturating_mul(u64::from(policy.audit_ppm)).div_ceil(2_000_000);
+    let share = expected.div_ceil(lead).max(1);
+    let quota = share * lead;
+    let mut by: BTreeMap<PeerId, u64> = BTreeMap::new();
+    for (auditor, n) in sums.iter().flat_map(|sum| sum.auditors_of(voter)) {
+        *by.entry(auditor).or_default() += n;
+    }
+    let auditors = by.values().filter(|n| **n != 0).count() as u64;
+    let audits = by.values().map(|n| (*n).min(share)).sum();
+    (units != 0).then_some(Audited { audits, quota, auditors })
 }
 
 impl Verdict {

@@ -1,35 +1,47 @@
 //! What the logs say about one slot: votes, the proofs of others' votes, leaves and abstentions.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 
+use super::few::{Few, Placed};
 use crate::{
-    Abstention, BlobRef, Certificate, Hash, Leaves, PeerId, Reason, Vote, merkle_root, seal,
+    Abstention, Certificate, Hash, Item, Leaves, PeerId, Reason, Signed, Step, Vote, merkle_root,
+    seal,
 };
 
-/// A vote as the book keeps it.
+/// A vote as the book keeps it: it reads like the [`Vote`], which lies in the step that says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cast {
-    pub root: Hash,
-    pub seal: Hash,
-    pub pack: Option<BlobRef>,
-    pub path: Vec<Hash>,
+    step: Signed<Step>,
+    item: u8,
     /// Of a ballot: the root that its path leads to.
     pub leads_to: Option<Hash>,
-    /// The author's ballots are counted in this order.
-    pub seq: u64,
+}
+
+/// The proof of somebody's vote, which lies in the step that shows it.
+#[derive(Clone, Debug)]
+struct Proof {
+    step: Signed<Step>,
+    item: u8,
+    number: u8,
+    /// Whether it fits the vote's seal.
+    fits: bool,
 }
 
 /// One slot.
 #[derive(Clone, Debug, Default)]
 pub struct Book {
-    votes: BTreeMap<PeerId, Cast>,
-    /// (voter, who published the proof, root, proof), whether or not it fits the vote's seal.
-    shown: BTreeSet<(PeerId, PeerId, Hash, Hash)>,
-    /// (voter, who published a proof that fits).
-    edges: BTreeSet<(PeerId, PeerId)>,
+    votes: Few<Cast>,
+    shown: Few<Proof>,
+    rest: Option<Box<Rest>>,
+}
+
+/// What is said about few slots.
+#[derive(Clone, Debug, Default)]
+struct Rest {
     leaves: BTreeMap<Hash, Posted>,
     /// The root that an anchor has latched, by anchor.
-    sealed: BTreeMap<PeerId, Hash>,
+    sealed: Vec<(PeerId, Hash)>,
     abstained: BTreeMap<u64, BTreeMap<PeerId, Reason>>,
 }
 
@@ -39,10 +51,91 @@ struct Posted {
     by: BTreeSet<PeerId>,
 }
 
+static NOBODY: BTreeMap<u64, BTreeMap<PeerId, Reason>> = BTreeMap::new();
+
+impl Cast {
+    /// A vote that a step holds as its item of this number.
+    pub(super) fn new(step: &Signed<Step>, item: usize, leads_to: Option<Hash>) -> Self {
+        Self { step: step.clone(), item: number(item), leads_to }
+    }
+
+    /// The author's ballots are counted in this order.
+    pub fn seq(&self) -> u64 {
+        self.step.value().seq
+    }
+}
+
+impl Deref for Cast {
+    type Target = Vote;
+
+    fn deref(&self) -> &Vote {
+        match &self.step.value().items[usize::from(self.item)] {
+            Item::Vote(vote) => vote,
+            Item::Certificate(_)
+            | Item::Leaves(_)
+            | Item::Abstention(_)
+            | Item::Seal(_)
+            | Item::Keepers(_)
+            | Item::Cancel => unreachable!("it was made from a vote"),
+        }
+    }
+}
+
+impl Placed for Cast {
+    type Place = PeerId;
+
+    fn place(&self) -> PeerId {
+        self.step.author()
+    }
+}
+
+impl Proof {
+    fn certificate(&self) -> &Certificate {
+        match &self.step.value().items[usize::from(self.item)] {
+            Item::Certificate(certificate) => certificate,
+            Item::Vote(_)
+            | Item::Leaves(_)
+            | Item::Abstention(_)
+            | Item::Seal(_)
+            | Item::Keepers(_)
+            | Item::Cancel => unreachable!("it was made from a certificate"),
+        }
+    }
+
+    fn voter(&self) -> PeerId {
+        self.certificate().proofs[usize::from(self.number)].voter
+    }
+
+    fn by(&self) -> PeerId {
+        self.step.author()
+    }
+
+    fn fits(&self, cast: &Cast) -> bool {
+        let (root, proof) =
+            (self.certificate().root, self.certificate().proofs[usize::from(self.number)].proof);
+        self.voter() != self.by() && cast.root == root && seal(proof) == cast.seal
+    }
+}
+
+/// (voter, who published the proof, root, proof).
+impl Placed for Proof {
+    type Place = (PeerId, PeerId, Hash, Hash);
+
+    fn place(&self) -> Self::Place {
+        let Certificate { root, ref proofs, .. } = *self.certificate();
+        let shown = proofs[usize::from(self.number)];
+        (shown.voter, self.by(), root, shown.proof)
+    }
+}
+
+fn number(item: usize) -> u8 {
+    u8::try_from(item).expect("limits keep a step's items and proofs few")
+}
+
 impl Book {
     /// All votes, by author.
     pub fn votes(&self) -> impl Iterator<Item = (PeerId, &Cast)> {
-        self.votes.iter().map(|(peer, cast)| (*peer, cast))
+        self.votes.iter().map(|cast| (cast.place(), cast))
     }
 
     pub fn vote_of(&self, peer: PeerId) -> Option<&Cast> {
@@ -51,22 +144,25 @@ impl Book {
 
     /// Whether `by` has published the proof of `voter`'s vote.
     pub fn is_shown(&self, voter: PeerId, by: PeerId) -> bool {
-        self.edges.contains(&(voter, by))
+        let from = (voter, by, Hash::ZERO, Hash::ZERO);
+        let shown =
+            self.shown.beginning_at(from).take_while(|p| (p.voter(), p.by()) == (voter, by));
+        shown.into_iter().any(|proof| proof.fits)
     }
 
     /// The posted digests under a root.
     pub fn leaves_of(&self, root: Hash) -> Option<&[Hash]> {
-        self.leaves.get(&root).map(|posted| posted.digests.as_slice())
+        self.rest.as_ref()?.leaves.get(&root).map(|posted| posted.digests.as_slice())
     }
 
     /// The root that anchors have latched; the lowest, should they differ.
     pub fn sealed(&self) -> Option<Hash> {
-        self.sealed.values().min().copied()
+        self.rest.as_ref()?.sealed.iter().map(|(_, root)| *root).min()
     }
 
     /// Who gave up on which unit, and why.
     pub fn abstentions(&self) -> &BTreeMap<u64, BTreeMap<PeerId, Reason>> {
-        &self.abstained
+        self.rest.as_ref().map_or(&NOBODY, |rest| &rest.abstained)
     }
 
     /// Whether anybody else has published the proof of this peer's vote.
@@ -76,9 +172,16 @@ impl Book {
 
     /// Whether another peer outside `except` vouches for this ballot.
     pub(super) fn is_confirmed(&self, voter: PeerId, except: &BTreeSet<PeerId>) -> bool {
-        let from = (voter, PeerId::new([0; 32]));
-        let shown = self.edges.range(from..).take_while(|(v, _)| *v == voter);
-        shown.into_iter().any(|(_, by)| *by != voter && !except.contains(by))
+        self.vouchers(voter).any(|by| !except.contains(&by))
+    }
+
+    /// Who has published a proof of this peer's vote that fits; some more than once.
+    fn vouchers(&self, voter: PeerId) -> impl Iterator<Item = PeerId> {
+        let of = self
+            .shown
+            .beginning_at(first_of(voter))
+            .take_while(move |proof| proof.voter() == voter);
+        of.filter(|proof| proof.fits).map(Proof::by)
     }
 
     /// Each root with the voters that stand joined behind it: connected by proofs that each has
@@ -91,9 +194,9 @@ impl Book {
         except: &BTreeSet<PeerId>,
     ) -> BTreeMap<Hash, BTreeSet<PeerId>> {
         let mut by_root: BTreeMap<Hash, BTreeSet<PeerId>> = BTreeMap::new();
-        for (peer, cast) in &self.votes {
-            if !except.contains(peer) {
-                by_root.entry(cast.root).or_default().insert(*peer);
+        for (peer, cast) in self.votes() {
+            if !except.contains(&peer) {
+                by_root.entry(cast.root).or_default().insert(peer);
             }
         }
         by_root.retain(|_, voters| {
@@ -110,7 +213,7 @@ impl Book {
         submitter: PeerId,
         except: &BTreeSet<PeerId>,
     ) -> BTreeMap<Hash, BTreeSet<PeerId>> {
-        if self.votes.keys().all(|peer| !except.contains(peer)) {
+        if self.votes().all(|(peer, _)| !except.contains(&peer)) {
             return BTreeMap::new();
         }
         let now = self.certified(quorum, submitter, except);
@@ -127,12 +230,11 @@ impl Book {
         while let Some(start) = left.pop_first() {
             let (mut component, mut frontier) = (BTreeSet::from([start]), vec![start]);
             while let Some(at) = frontier.pop() {
-                let next: Vec<PeerId> =
-                    left.iter().copied().filter(|q| self.are_mutual(at, *q)).collect();
-                for peer in next {
-                    left.remove(&peer);
-                    component.insert(peer);
-                    frontier.push(peer);
+                for peer in self.vouchers(at).filter(|peer| self.is_shown(*peer, at)) {
+                    if left.remove(&peer) {
+                        component.insert(peer);
+                        frontier.push(peer);
+                    }
                 }
             }
             if quorum <= component.len() {
@@ -142,73 +244,77 @@ impl Book {
         certified
     }
 
-    fn are_mutual(&self, a: PeerId, b: PeerId) -> bool {
-        self.edges.contains(&(a, b)) && self.edges.contains(&(b, a))
+    pub(super) fn add_vote(&mut self, cast: Cast) {
+        let voter = cast.place();
+        let shown = self.shown.change_from(first_of(voter));
+        for proof in shown.take_while(|proof| proof.voter() == voter) {
+            proof.fits |= proof.fits(&cast);
+        }
+        self.votes.insert(cast);
     }
 
-    pub(super) fn add_vote(
-        &mut self,
-        author: PeerId,
-        seq: u64,
-        vote: &Vote,
-        leads_to: Option<Hash>,
-    ) {
-        let Vote { root, seal, pack, ref path, .. } = *vote;
-        let cast = Cast { root, seal, pack, path: path.clone(), leads_to, seq };
-        self.votes.insert(author, cast);
-        let from = (author, PeerId::new([0; 32]), Hash::ZERO, Hash::ZERO);
-        let waiting: Vec<_> =
-            self.shown.range(from..).take_while(|(voter, ..)| *voter == author).copied().collect();
-        for entry in waiting {
-            self.add_edge(entry);
+    /// Takes the certificate that a step holds as its item of this number.
+    pub(super) fn add_certificate(&mut self, step: &Signed<Step>, item: usize) {
+        let new = |of: usize| Proof {
+            step: step.clone(),
+            item: number(item),
+            number: number(of),
+            fits: false,
+        };
+        for of in 0..new(0).certificate().proofs.len() {
+            let mut proof = new(of);
+            if self.shown.get(&proof.place()).is_none() {
+                proof.fits = self.vote_of(proof.voter()).is_some_and(|cast| proof.fits(cast));
+                self.shown.insert(proof);
+            }
         }
     }
 
-    pub(super) fn add_certificate(&mut self, author: PeerId, certificate: &Certificate) {
-        for shown in &certificate.proofs {
-            let entry = (shown.voter, author, certificate.root, shown.proof);
-            self.shown.insert(entry);
-            self.add_edge(entry);
-        }
-    }
-
-    fn add_edge(&mut self, (voter, by, root, proof): (PeerId, PeerId, Hash, Hash)) {
-        let fits = |cast: &Cast| cast.root == root && seal(proof) == cast.seal;
-        if voter != by && self.votes.get(&voter).is_some_and(fits) {
-            self.edges.insert((voter, by));
-        }
+    fn rest(&mut self) -> &mut Rest {
+        self.rest.get_or_insert_default()
     }
 
     /// Takes leaves that hash to the root they are posted for; others say nothing.
     pub(super) fn add_leaves(&mut self, author: PeerId, leaves: &Leaves) {
         if merkle_root(&leaves.digests) == leaves.root {
             let new = || Posted { digests: leaves.digests.clone(), by: BTreeSet::new() };
-            self.leaves.entry(leaves.root).or_insert_with(new).by.insert(author);
+            self.rest().leaves.entry(leaves.root).or_insert_with(new).by.insert(author);
         }
     }
 
     /// Latches a root; an anchor's first word on a slot is its last.
     pub(super) fn add_seal(&mut self, anchor: PeerId, root: Hash) {
-        self.sealed.entry(anchor).or_insert(root);
+        let sealed = &mut self.rest().sealed;
+        if sealed.iter().all(|(by, _)| *by != anchor) {
+            sealed.reserve_exact(1);
+            sealed.push((anchor, root));
+        }
     }
 
     pub(super) fn add_abstention(&mut self, author: PeerId, abstention: &Abstention) {
-        self.abstained.entry(abstention.unit).or_default().insert(author, abstention.reason);
+        self.rest().abstained.entry(abstention.unit).or_default().insert(author, abstention.reason);
     }
 
     /// Takes back everything that an author said here.
     pub(super) fn retract(&mut self, author: PeerId) {
-        self.votes.remove(&author);
-        self.sealed.remove(&author);
-        self.shown.retain(|(_, by, ..)| *by != author);
-        self.edges.retain(|(voter, by)| *voter != author && *by != author);
-        self.leaves.retain(|_, posted| {
+        self.votes.retain(|cast| cast.place() != author);
+        self.shown.retain(|proof| proof.by() != author);
+        let shown = self.shown.change_from(first_of(author));
+        shown.take_while(|proof| proof.voter() == author).for_each(|proof| proof.fits = false);
+        let Some(rest) = &mut self.rest else { return };
+        rest.sealed.retain(|(by, _)| *by != author);
+        rest.leaves.retain(|_, posted| {
             posted.by.remove(&author);
             !posted.by.is_empty()
         });
-        self.abstained.values_mut().for_each(|peers| {
+        rest.abstained.values_mut().for_each(|peers| {
             peers.remove(&author);
         });
-        self.abstained.retain(|_, peers| !peers.is_empty());
+        rest.abstained.retain(|_, peers| !peers.is_empty());
     }
+}
+
+/// Where the proofs of a peer's vote begin.
+fn first_of(voter: PeerId) -> (PeerId, PeerId, Hash, Hash) {
+    (voter, PeerId::new([0; 32]), Hash::ZERO, Hash::ZERO)
 }

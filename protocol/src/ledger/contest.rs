@@ -290,7 +290,7 @@ impl Case {
             counted().find(|(_, cast)| shows(cast)).map(|(_, cast)| cast.root)
         });
         let ballot = |(peer, cast): (PeerId, &Cast)| {
-            let Cast { root: digest, seq, .. } = *cast;
+            let (digest, seq) = (cast.root, cast.seq());
             let contests = root.is_some() && stands != Some(digest);
             let confirmed = book.is_confirmed(peer, except);
             (peer, Ballot { digest, seq, contests, confirmed })

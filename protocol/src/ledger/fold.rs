@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::assurance::{Assurance, Audits, audited};
+use super::assurance::{Assurance, Audits, count_audits};
 use super::book::Book;
-use super::front::Said;
+use super::front::Logs;
 use super::layer::{At, Ground, Layer, Rules, at};
 use super::pass::Pass;
 use super::peel::{self, Decision};
@@ -19,12 +19,13 @@ const LAYERS_KEPT: usize = 8;
 #[derive(Clone, Debug)]
 pub(super) struct Fold {
     rules: Rules,
-    balloted: BTreeMap<At, BTreeSet<u64>>,
     /// What to judge anew: all of a batch, or some of its units.
     dirty: BTreeMap<At, Option<BTreeSet<u64>>>,
     equivocators_changed: bool,
     /// The first leaves nobody out.
     layers: Vec<Layer>,
+    /// Whose votes were left out when audits were last counted, if only quiet batches were.
+    counted: Option<BTreeSet<PeerId>>,
     /// Batches whose verdict is not the last layer's.
     changed: BTreeSet<At>,
     verdict: Verdict,
@@ -39,9 +40,9 @@ impl Fold {
                 policy: plan.manifest().policy.clone(),
                 submitter: plan.manifest().submitter,
             },
-            balloted: BTreeMap::new(),
             dirty: BTreeMap::new(),
             equivocators_changed: false,
+            counted: None,
             changed: BTreeSet::new(),
             verdict: Verdict {
                 stages: layer.verdicts().to_vec(),
@@ -67,7 +68,6 @@ impl Fold {
         let at = at(plan, slot);
         match slot.about {
             About::Unit(unit) => {
-                self.balloted.entry(at).or_default().insert(unit);
                 let units = self.dirty.entry(at).or_insert_with(|| Some(BTreeSet::new()));
                 if let Some(units) = units {
                     units.insert(unit);
@@ -96,7 +96,7 @@ impl Fold {
         &mut self,
         plan: &Plan,
         books: &BTreeMap<Slot, Book>,
-        said: &Said,
+        logs: &Logs,
         equivocators: &BTreeSet<PeerId>,
         stamps: &BTreeMap<PeerId, Stamp>,
     ) {
@@ -104,21 +104,16 @@ impl Fold {
         if dirty.is_empty() && !std::mem::take(&mut self.equivocators_changed) {
             return;
         }
-        let ground = Ground { rules: &self.rules, plan, books, balloted: &self.balloted, stamps };
+        let ground = Ground { rules: &self.rules, plan, books, stamps };
         for layer in &mut self.layers {
             dirty.iter().for_each(|(at, units)| layer.judge(ground, *at, units.as_ref()));
         }
         let before = self.verdict.convicted.keys().copied().collect::<BTreeSet<PeerId>>();
-        let (pass, convicted, used) = convict(ground, &mut self.layers, said);
+        let (pass, convicted, used) = convict(ground, &mut self.layers, logs);
         let last = used.last().copied().unwrap_or(0);
-        self.verdict.audited = if pass.is_complete(&self.layers[last]) {
-            let quiet = plan.stages().map(|stage| &self.layers[last].quiet(stage).audits);
-            let sums: Vec<&Audits> = quiet.chain([&pass.sums.audits]).collect();
-            audited(&self.rules.policy, &sums)
-        } else {
-            BTreeMap::new()
-        };
-        let (changed, gathered) = (pass.changed, pass.gathered);
+        let is_complete = pass.is_complete(&self.layers[last]);
+        let Pass { changed, gathered, sums, .. } = pass;
+        self.count_audits(plan, last, is_complete.then_some(&sums.audits));
         self.verdict.convicted = convicted;
         self.verdict.equivocators.clone_from(equivocators);
         // A stage whose inputs changed has other slots, so what was said about it reads differently.
@@ -133,12 +128,34 @@ impl Fold {
         self.layers.truncate(LAYERS_KEPT);
     }
 
+    /// Counts audits once everything has an outcome, the layer's and those of the batches that the pass has
+    /// examined: all of them, unless it is clear which have changed.
+    fn count_audits(&mut self, plan: &Plan, last: usize, examined: Option<&Audits>) {
+        let layer = &mut self.layers[last];
+        let changed = layer.take_audited();
+        let Some(own) = examined else {
+            self.verdict.audited.clear();
+            self.counted = None;
+            return;
+        };
+        let is_quiet = own.is_empty() && self.counted.as_ref() == Some(&layer.except);
+        let quiet = plan.stages().map(|stage| &layer.quiet(stage).audits);
+        let sums: Vec<&Audits> = quiet.chain([own]).collect();
+        let changed = is_quiet.then_some(changed);
+        count_audits(&mut self.verdict.audited, &self.rules.policy, &sums, changed);
+        self.counted = own.is_empty().then(|| layer.except.clone());
+    }
+
     /// Enters the outcome of the last pass into the verdict.
     fn show(&mut self, layer: usize, changed: BTreeMap<At, BatchVerdict>, dirty: BTreeSet<At>) {
         let before = std::mem::replace(&mut self.changed, changed.keys().copied().collect());
         for at in before.into_iter().chain(dirty).filter(|at| !changed.contains_key(at)) {
             let (stage, batch) = (usize::from(at.0), at.1 as usize);
-            self.verdict.stages[stage][batch].clone_from(self.layers[layer].verdict(at));
+            let (old, new) =
+                (&mut self.verdict.stages[stage][batch], self.layers[layer].verdict(at));
+            if old != new {
+                old.clone_from(new);
+            }
         }
         let units = |want: fn(&UnitVerdict) -> bool| {
             let of = move |(at, v): (&At, &BatchVerdict)| {
@@ -165,7 +182,7 @@ type Convicted = BTreeMap<PeerId, super::verdict::Conviction>;
 fn convict<'a>(
     ground: Ground<'a>,
     layers: &mut Vec<Layer>,
-    said: &Said,
+    logs: &Logs,
 ) -> (Pass<'a>, Convicted, Vec<usize>) {
     let (mut convicted, mut lost) = (Convicted::new(), BTreeMap::new());
     let mut used = Vec::new();
@@ -174,7 +191,7 @@ fn convict<'a>(
         let at = layers.iter().position(|layer| layer.except == except).unwrap_or_else(|| {
             // One round convicts a few more than the one before it.
             let before = used.last().copied().unwrap_or(0);
-            layers.push(layers[before].without(ground, said, except));
+            layers.push(layers[before].without(ground, logs, except));
             layers.len() - 1
         });
         used.push(at);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::book::Book;
+use super::book::{Book, Cast};
 use super::fold::Fold;
 use super::layer::at;
 use super::log::{Inserted, Log};
@@ -11,7 +11,7 @@ use super::verdict::Verdict;
 use crate::limits::{AUTHORS_MAX, HEADS_MAX, LOG_GAP_MAX, LOG_STEPS_MAX, STEPS_SENT_MAX};
 use crate::{
     About, Fork, Hash, Head, Heads, Item, JobId, PeerId, Plan, Ranks, Seal, Signed, Slot, Stamp,
-    Step, StepId, level_of, merkle_root_by,
+    Step, StepId, Vote, level_of, merkle_root_by,
 };
 
 /// Why a step can be in nobody's ledger of this job.
@@ -31,21 +31,22 @@ pub enum Refusal {
     Full,
 }
 
-/// Slots that an author has spoken about, and the vote it cast there.
-pub(super) type Said = BTreeMap<PeerId, BTreeMap<Slot, Option<Hash>>>;
+/// Everybody's log.
+pub(super) type Logs = BTreeMap<PeerId, Log>;
 
 /// Everything that is known of one job.
 #[derive(Clone, Debug)]
 pub struct Ledger {
     job: JobId,
     plan: Arc<Plan>,
-    logs: BTreeMap<PeerId, Log>,
+    logs: Logs,
     /// Authors in the order in which they stay: the last ones go first.
     turns: BTreeSet<(Hash, PeerId)>,
     /// Whose votes somebody certifies who stays: others hold what they said, and so must we.
     vouched: BTreeSet<PeerId>,
     books: BTreeMap<Slot, Book>,
-    said: Said,
+    /// Ballots of those who contradict themselves: they are in no book, and bind their authors all the same.
+    void: BTreeMap<PeerId, BTreeMap<Slot, Cast>>,
     equivocators: BTreeSet<PeerId>,
     /// Who has shown which stamp, in a job that asks for them.
     stamps: BTreeMap<PeerId, Stamp>,
@@ -71,7 +72,7 @@ impl Ledger {
             turns: BTreeSet::new(),
             vouched: BTreeSet::new(),
             books: BTreeMap::new(),
-            said: BTreeMap::new(),
+            void: BTreeMap::new(),
             equivocators: BTreeSet::new(),
             stamps: BTreeMap::new(),
             keepers: Vec::new(),
@@ -121,8 +122,8 @@ impl Ledger {
 
     /// The verdict on all steps so far.
     pub fn verdict(&mut self) -> &Verdict {
-        let Self { plan, books, said, equivocators, stamps, .. } = self;
-        self.fold.bring_up_to_date(plan, books, said, equivocators, stamps);
+        let Self { plan, books, logs, equivocators, stamps, .. } = self;
+        self.fold.bring_up_to_date(plan, books, logs, equivocators, stamps);
         self.fold.verdict()
     }
 
@@ -359,21 +360,21 @@ impl Ledger {
                 self.reread(author);
                 return;
             }
-            self.read(author, step.value());
+            self.read(author, &step);
             self.logs.get_mut(&author).expect("it was just read").applied += 1;
         }
     }
 
     /// Whether a step votes differently in a slot where its author has voted already.
     fn contradicts(&self, author: PeerId, step: &Step) -> bool {
-        let mut here: BTreeMap<Slot, Hash> = BTreeMap::new();
+        let void = self.void.get(&author);
+        let mut here: BTreeMap<Slot, &Vote> = BTreeMap::new();
         step.items.iter().any(|item| match item {
             Item::Vote(vote) => {
-                let mark = vote_mark(vote);
-                let earlier =
-                    self.said.get(&author).and_then(|said| said.get(&vote.slot).copied().flatten());
-                let same_step = here.insert(vote.slot, mark);
-                earlier.or(same_step).is_some_and(|other| other != mark)
+                let in_book = || self.books.get(&vote.slot).and_then(|book| book.vote_of(author));
+                let earlier = void.and_then(|void| void.get(&vote.slot)).or_else(in_book);
+                let same_step = here.insert(vote.slot, vote);
+                earlier.map(|cast| &**cast).or(same_step).is_some_and(|other| other != vote)
             }
             Item::Certificate(_)
             | Item::Leaves(_)
@@ -393,7 +394,7 @@ impl Ledger {
             self.keepers.clear();
             self.cancelled = false;
         }
-        self.logs.get_mut(&author).expect("a forked log is there").applied = 0;
+        self.logs.get_mut(&author).expect("a forked log is there").start_again();
         // From the first step again: one that has just closed a gap may contradict an earlier one.
         self.read_on(author);
     }
@@ -401,7 +402,8 @@ impl Ledger {
     /// Takes everything that an author said out of the books, and its stamp, which was part of it.
     fn take_back(&mut self, author: PeerId) {
         self.stamps.remove(&author);
-        for slot in self.said.remove(&author).unwrap_or_default().into_keys() {
+        self.void.remove(&author);
+        for slot in self.logs.get(&author).map(Log::slots).unwrap_or_default() {
             if let Some(book) = self.books.get_mut(&slot) {
                 book.retract(author);
                 self.touched.insert(at(&self.plan, &slot));
@@ -410,43 +412,40 @@ impl Ledger {
         }
     }
 
-    fn read(&mut self, author: PeerId, step: &Step) {
+    fn read(&mut self, author: PeerId, signed: &Signed<Step>) {
+        let step = signed.value();
         if let Some(stamp) = step.stamp.filter(|_| self.plan.manifest().policy.stamp_bits != 0) {
             self.stamps.insert(author, stamp);
         }
         let forked = self.equivocators.contains(&author);
-        for item in &step.items {
+        for (number, item) in step.items.iter().enumerate() {
             match item {
                 Item::Vote(vote) => {
-                    self.say(author, vote.slot, Some(vote_mark(vote)));
+                    self.say(vote.slot);
                     self.news.insert(vote.slot);
+                    let cast = Cast::new(signed, number, self.leads_to(vote));
                     // Who contradicts itself has no ballots; its votes on batches stand up to the fork.
-                    if !(forked && matches!(vote.slot.about, About::Unit(_))) {
-                        let leads_to = self.leads_to(vote);
-                        let book = self.books.entry(vote.slot).or_default();
-                        book.add_vote(author, step.seq, vote, leads_to);
+                    if forked && matches!(vote.slot.about, About::Unit(_)) {
+                        self.void.entry(author).or_default().insert(vote.slot, cast);
+                    } else {
+                        self.books.entry(vote.slot).or_default().add_vote(cast);
                     }
                 }
                 Item::Certificate(certificate) => {
-                    self.say(author, certificate.slot, None);
+                    self.say(certificate.slot);
                     if self.has_merit(author) {
                         self.vouched.extend(certificate.proofs.iter().map(|shown| shown.voter));
                     }
-                    self.books
-                        .entry(certificate.slot)
-                        .or_default()
-                        .add_certificate(author, certificate);
+                    self.books.entry(certificate.slot).or_default().add_certificate(signed, number);
                 }
                 Item::Leaves(leaves) => {
-                    self.say(author, leaves.slot, None);
+                    self.say(leaves.slot);
                     self.books.entry(leaves.slot).or_default().add_leaves(author, leaves);
                 }
                 Item::Abstention(abstention) => {
-                    self.say(author, abstention.slot, None);
-                    self.books
-                        .entry(abstention.slot)
-                        .or_default()
-                        .add_abstention(author, abstention);
+                    self.say(abstention.slot);
+                    let book = self.books.entry(abstention.slot).or_default();
+                    book.add_abstention(author, abstention);
                 }
                 Item::Seal(_) if self.deaf => {}
                 Item::Seal(seal) => self.read_seal(author, seal),
@@ -457,7 +456,7 @@ impl Ledger {
     }
 
     /// The root of its batch that a ballot's path leads to.
-    fn leads_to(&self, vote: &crate::Vote) -> Option<Hash> {
+    fn leads_to(&self, vote: &Vote) -> Option<Hash> {
         let About::Unit(unit) = vote.slot.about else { return None };
         let partition = self.plan.partition(vote.slot.stage);
         let units = partition.units_of(partition.batch_of(unit));
@@ -468,14 +467,13 @@ impl Ledger {
     fn read_seal(&mut self, anchor: PeerId, seal: &Seal) {
         for (batch, (units, root)) in (seal.first..).zip(&seal.batches) {
             let slot = Slot { stage: seal.stage, about: About::Batch(batch), units: *units };
-            self.say(anchor, slot, None);
+            self.say(slot);
             self.books.entry(slot).or_default().add_seal(anchor, *root);
         }
     }
 
-    fn say(&mut self, author: PeerId, slot: Slot, vote: Option<Hash>) {
-        let entry = self.said.entry(author).or_default().entry(slot).or_default();
-        *entry = vote.or(*entry);
+    /// Something is said about a slot.
+    fn say(&mut self, slot: Slot) {
         self.touched.insert(at(&self.plan, &slot));
         self.fold.touch(&self.plan, &slot);
     }
@@ -485,9 +483,4 @@ impl Ledger {
 fn has_parted(log: &Log, head: &Head) -> bool {
     let same = head.next.checked_sub(1).and_then(|seq| log.at(seq));
     same.is_some_and(|mine| mine.id() != head.last)
-}
-
-/// What makes two votes in one slot the same vote.
-pub(super) fn vote_mark(vote: &crate::Vote) -> Hash {
-    crate::hash("vote", &[&crate::encode(vote)])
 }

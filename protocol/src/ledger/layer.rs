@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::book::Book;
 use super::contest::{Case, Evidence};
-use super::front::Said;
+use super::front::Logs;
+use super::log::Log;
 use super::share::{Part, Quiet, Share};
 use super::verdict::{BatchVerdict, Standing};
 use crate::{About, Gathered, Hash, JobId, PeerId, Plan, Policy, Ranks, Slot, Stamp};
@@ -34,8 +35,6 @@ pub(super) struct Ground<'a> {
     pub(super) rules: &'a Rules,
     pub(super) plan: &'a Plan,
     pub(super) books: &'a BTreeMap<Slot, Book>,
-    /// Units that somebody spoke about one by one, by batch.
-    pub(super) balloted: &'a BTreeMap<At, BTreeSet<u64>>,
     /// Identity stamps, in jobs that ask for them.
     pub(super) stamps: &'a BTreeMap<PeerId, Stamp>,
 }
@@ -45,15 +44,19 @@ impl<'a> Ground<'a> {
     pub(super) fn evidence(&self, at: At, gathered: Option<Gathered>) -> Option<Evidence<'a>> {
         let (stage, batch) = at;
         let units = self.plan.units_root(stage, batch, gathered)?;
-        let unit_books = self.balloted.get(&at).into_iter().flatten().filter_map(|unit| {
-            let units = self.plan.unit_root(stage, *unit, gathered)?;
-            Some((*unit, self.books.get(&Slot { stage, about: About::Unit(*unit), units })?))
+        let range = self.plan.partition(stage).units_of(batch);
+        let first = |unit| Slot { stage, about: About::Unit(unit), units: Hash::ZERO };
+        let spoken = self.books.range(first(range.start)..first(range.end));
+        let unit_books = spoken.filter_map(|(slot, book)| {
+            let About::Unit(unit) = slot.about else { return None };
+            let units = self.plan.unit_root(stage, unit, gathered)?;
+            (units == slot.units).then_some((unit, book))
         });
         Some(Evidence {
             at,
             book: self.books.get(&Slot { stage, about: About::Batch(batch), units }),
             unit_books: unit_books.collect(),
-            units: self.plan.partition(stage).units_of(batch),
+            units: range,
             quorum: self.rules.quorum(),
             submitter: self.rules.submitter,
             ranks: self.ranks(),
@@ -106,12 +109,12 @@ impl Layer {
     pub(super) fn without(
         &self,
         ground: Ground<'_>,
-        said: &Said,
+        logs: &Logs,
         except: BTreeSet<PeerId>,
     ) -> Self {
         let more = except.iter().filter(|peer| !self.except.contains(peer));
-        let spoken = more.filter_map(|peer| said.get(peer)).flat_map(BTreeMap::keys);
-        let touched: BTreeSet<At> = spoken.map(|slot| at(ground.plan, slot)).collect();
+        let spoken = more.filter_map(|peer| logs.get(peer)).flat_map(Log::slots);
+        let touched: BTreeSet<At> = spoken.map(|slot| at(ground.plan, &slot)).collect();
         let mut layer = Self { except, ..self.clone() };
         for at in touched {
             layer.judge(ground, at, None);
@@ -150,7 +153,9 @@ impl Layer {
             let case = Case::open(&evidence, &self.except, &BTreeSet::new());
             is_loud = case.is_loud();
             if !is_loud {
-                share.parts = case.parts();
+                let quiet = &mut self.quiet[usize::from(at.0)];
+                let parts = case.parts().into_iter();
+                share.parts = parts.map(|(unit, part)| (unit, quiet.kind(part))).collect();
                 verdict = case.close();
             }
         }
@@ -188,6 +193,10 @@ impl Layer {
         let quiet = &mut self.quiet[usize::from(at.0)];
         let share = self.shares.entry(at).or_default();
         for (unit, part) in parts {
+            if share.parts.get(&unit).is_some_and(|old| **old == part) {
+                continue;
+            }
+            let part = quiet.kind(part);
             quiet.add_part(&share.voters, &part);
             if let Some(old) = share.parts.insert(unit, part) {
                 quiet.remove_part(&share.voters, &old);
@@ -217,6 +226,11 @@ impl Layer {
     /// Sums over the ballots of a stage that are not in loud batches.
     pub(super) fn quiet(&self, stage: u16) -> &Quiet {
         &self.quiet[usize::from(stage)]
+    }
+
+    /// Whose audits have changed since the last call.
+    pub(super) fn take_audited(&mut self) -> BTreeSet<PeerId> {
+        self.quiet.iter_mut().flat_map(|quiet| quiet.audits.take_changed()).collect()
     }
 
     /// Identities with a joined vote in an independent stage.

@@ -1,9 +1,9 @@
 //! One author's log: a hash chain, cut where its author forked it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::limits::LOG_GAP_MAX;
-use crate::{Head, PeerId, Signed, Step, StepId};
+use crate::{About, Head, Item, PeerId, Signed, Slot, Step, StepId};
 
 /// What became of a step that was offered to a ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub(super) struct Log {
     fork: Option<(u64, Signed<Step>)>,
     /// How many steps have been read into the books.
     pub(super) applied: u64,
+    /// Steps that were read and are cut off, until what they say is taken back.
+    void: Vec<Signed<Step>>,
 }
 
 impl Log {
@@ -101,6 +103,18 @@ impl Log {
         })
     }
 
+    /// Slots about which something was read.
+    pub(super) fn slots(&self) -> BTreeSet<Slot> {
+        let read = self.steps.range(..self.applied).map(|(_, step)| step).chain(&self.void);
+        read.flat_map(|step| &step.value().items).flat_map(slots).collect()
+    }
+
+    /// Nothing of it is in the books any more.
+    pub(super) fn start_again(&mut self) {
+        self.applied = 0;
+        self.void.clear();
+    }
+
     /// Everything that is kept: also what lies behind a gap, and what shows a fork.
     pub(super) fn all(&self) -> impl Iterator<Item = &Signed<Step>> {
         let other = self
@@ -112,7 +126,8 @@ impl Log {
 
     /// Keeps nothing behind the fork but what shows it.
     fn cut(&mut self, seq: u64, other: Signed<Step>) -> Inserted {
-        self.steps.retain(|at, _| *at <= seq);
+        let cut = self.steps.split_off(&(seq + 1));
+        self.void.extend(cut.into_iter().filter(|(at, _)| *at < self.applied).map(|(_, s)| s));
         self.fork = Some((seq, other));
         Inserted::Fork
     }
@@ -126,5 +141,25 @@ impl Log {
     /// Where reading stops: the steps from the fork on are void.
     pub(super) fn end(&self) -> u64 {
         self.forked_at().unwrap_or(u64::MAX)
+    }
+}
+
+/// What an item is about.
+fn slots(item: &Item) -> Vec<Slot> {
+    match item {
+        Item::Vote(vote) => vec![vote.slot],
+        Item::Certificate(certificate) => vec![certificate.slot],
+        Item::Leaves(leaves) => vec![leaves.slot],
+        Item::Abstention(abstention) => vec![abstention.slot],
+        Item::Seal(seal) => {
+            let batches = (seal.first..).zip(&seal.batches);
+            let slot = |(batch, (units, _)): (u32, &(crate::Hash, crate::Hash))| Slot {
+                stage: seal.stage,
+                about: About::Batch(batch),
+                units: *units,
+            };
+            batches.map(slot).collect()
+        }
+        Item::Keepers(_) | Item::Cancel => Vec::new(),
     }
 }

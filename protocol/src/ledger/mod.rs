@@ -7,6 +7,7 @@ mod assurance;
 mod book;
 mod contest;
 mod credit;
+mod few;
 mod fold;
 mod front;
 mod layer;

@@ -1,6 +1,7 @@
 //! What one batch adds to the sums over all batches, by unit, so that one ballot changes them by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::assurance::Audits;
 use crate::PeerId;
@@ -14,11 +15,11 @@ pub(super) struct Share {
     /// Of a batch that is not loud: its size, who stands joined, and the ballots on its units.
     pub(super) size: u64,
     pub(super) voters: BTreeSet<PeerId>,
-    pub(super) parts: BTreeMap<u64, Part>,
+    pub(super) parts: BTreeMap<u64, Arc<Part>>,
 }
 
 /// The confirmed ballots on one unit, all of which agree with what stands.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Part {
     pub(super) confirmed: Vec<PeerId>,
     /// Those of them who did not vote on the batch.
@@ -34,9 +35,27 @@ pub(super) struct Quiet {
     pub(super) audited: BTreeMap<PeerId, u64>,
     /// What finality is counted from.
     pub(super) audits: Audits,
+    /// Equal parts are one: there are many units, and few peers to audit each.
+    kinds: BTreeSet<Arc<Part>>,
+    kinds_max: usize,
 }
 
 impl Quiet {
+    /// The same part as often as it is needed.
+    pub(super) fn kind(&mut self, part: Part) -> Arc<Part> {
+        if let Some(kind) = self.kinds.get(&part) {
+            return Arc::clone(kind);
+        }
+        if self.kinds_max <= self.kinds.len() {
+            // Those that no unit has any more are forgotten now and then.
+            self.kinds.retain(|kind| 1 < Arc::strong_count(kind));
+            self.kinds_max = 64.max(2 * self.kinds.len());
+        }
+        let kind = Arc::new(part);
+        self.kinds.insert(Arc::clone(&kind));
+        kind
+    }
+
     pub(super) fn add(&mut self, share: &Share) {
         self.audits.add(&share.voters, share.size, &BTreeMap::new());
         share.parts.values().for_each(|part| self.add_part(&share.voters, part));
@@ -48,24 +67,24 @@ impl Quiet {
     }
 
     pub(super) fn add_part(&mut self, voters: &BTreeSet<PeerId>, part: &Part) {
+        if part.confirmed.is_empty() {
+            return;
+        }
         part.confirmed.iter().for_each(|peer| *self.confirmed.entry(*peer).or_default() += 1);
         for voter in voters.iter().filter(|_| !part.auditors.is_empty()) {
             *self.audited.entry(*voter).or_default() += 1;
         }
-        self.audits.add(voters, 0, &part.audits());
+        self.audits.add_audits(voters, &part.auditors);
     }
 
     pub(super) fn remove_part(&mut self, voters: &BTreeSet<PeerId>, part: &Part) {
+        if part.confirmed.is_empty() {
+            return;
+        }
         part.confirmed.iter().for_each(|peer| *self.confirmed.entry(*peer).or_default() -= 1);
         for voter in voters.iter().filter(|_| !part.auditors.is_empty()) {
             *self.audited.entry(*voter).or_default() -= 1;
         }
-        self.audits.remove(voters, 0, &part.audits());
-    }
-}
-
-impl Part {
-    fn audits(&self) -> BTreeMap<PeerId, u64> {
-        self.auditors.iter().map(|peer| (*peer, 1)).collect()
+        self.audits.remove_audits(voters, &part.auditors);
     }
 }

@@ -6,13 +6,21 @@ use protocol::{
     Stdin, UnitLimits,
 };
 
-use super::swarm::{Swarm, key};
+use serde::{Deserialize, Serialize};
+
+use super::swarm::{Counts, Swarm, key};
+
+/// What rows are about.
+pub const ONE_JOB: &str = "one job";
+pub const LATE_JOINER: &str = "late joiner";
+pub const THIRD_LEAVES: &str = "30 % leave";
+pub const HERD: &str = "herd";
 
 /// No job here lasts longer than this, in virtual milliseconds.
 const LAST_MS: u64 = 30 * 86_400_000;
 
 /// One job on one network.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Measured {
     pub what: String,
     pub nodes: usize,
@@ -24,22 +32,30 @@ pub struct Measured {
     pub accepted_s: f64,
     pub sealed_s: f64,
     pub executions_per_unit: f64,
-    pub steps: u64,
-    /// Messages delivered, per unit and per peer of the network.
-    pub messages_per_unit: f64,
-    pub messages_per_peer: f64,
-    /// Bytes delivered, per unit and per participant.
-    pub bytes_per_unit: f64,
-    pub bytes_per_participant: f64,
+    /// Messages and bytes delivered.
+    pub messages: u64,
+    pub bytes: u64,
+    /// What measuring took of this machine: CPU seconds, and memory at the end.
+    pub took_s: f64,
+    pub memory_gib: f64,
     /// What is special about the run, in words.
     pub remark: String,
 }
 
-/// The level that a submitter chooses: about as many eligible peers as there are batches for.
+/// How large a job is.
+#[derive(Clone, Copy, Debug)]
+pub struct JobSize {
+    pub units: u64,
+    /// Units of a batch.
+    pub batch: u32,
+    /// How long a unit takes, in virtual milliseconds.
+    pub unit_ms: u64,
+}
+
+/// The level that a submitter chooses: as many eligible peers as have eight batches each or more.
 fn level(nodes: usize, batches: u32) -> u8 {
-    let wanted = (batches / 2).clamp(8, 4096);
-    let ratio = nodes as u32 / wanted.max(1);
-    ratio.checked_ilog2().unwrap_or(0) as u8
+    let wanted = (batches / 4).clamp(8, 4096) as usize;
+    (nodes / wanted).max(1).next_power_of_two().ilog2() as u8
 }
 
 fn manifest(nodes: usize, units: u64, batch: u32, seed: u64) -> Manifest {
@@ -88,7 +104,7 @@ fn finish(
     nodes: usize,
     remark: impl FnOnce(&Swarm) -> String,
 ) -> Measured {
-    let began_s = 1.0;
+    let (began_s, started) = (1.0, cpu_s());
     assert!(swarm.run(LAST_MS, is_accepted), "{what}: the job does not finish");
     let accepted_s = swarm.now_ms as f64 / 1000.0 - began_s;
     assert!(swarm.run(LAST_MS, is_sealed), "{what}: the job is not sealed");
@@ -103,23 +119,43 @@ fn finish(
         accepted_s,
         sealed_s: swarm.now_ms as f64 / 1000.0 - began_s,
         executions_per_unit: counts.executions as f64 / units as f64,
-        steps: counts.steps,
-        messages_per_unit: counts.messages as f64 / units as f64,
-        messages_per_peer: counts.messages as f64 / nodes as f64,
-        bytes_per_unit: counts.bytes as f64 / units as f64,
-        bytes_per_participant: counts.bytes as f64 / participants as f64,
+        messages: counts.messages,
+        bytes: counts.bytes,
+        took_s: cpu_s() - started,
+        memory_gib: resident_gib(),
         remark: remark(&swarm),
     }
 }
 
-/// One job of `units` units in batches of `batch`, each unit taking `unit_ms`.
-pub fn one_job(nodes: usize, units: u64, batch: u32, unit_ms: u64, seed: u64) -> Measured {
+/// CPU seconds that this process has used; 0 where that cannot be asked.
+fn cpu_s() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The program's name, in parentheses, may have spaces in it.
+    let after = stat.rsplit_once(')').map_or("", |(_, after)| after);
+    let ticks = after.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<f64>().ok());
+    ticks.sum::<f64>() / 100.0
+}
+
+/// What this process holds of memory; 0 where that cannot be asked.
+fn resident_gib() -> f64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let resident = pages.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    (resident.unwrap_or(0) << 12) as f64 / f64::from(1 << 30)
+}
+
+/// One job on a network where nothing happens to anybody.
+pub fn one_job(nodes: usize, size: JobSize, seed: u64) -> Measured {
+    let JobSize { units, batch, unit_ms } = size;
     let swarm = Swarm::new(nodes, manifest(nodes, units, batch, seed), unit_ms, seed, &[]);
-    finish(swarm, "one job", nodes, |swarm| format!("{} events", swarm.counts.events))
+    finish(swarm, ONE_JOB, nodes, |swarm| {
+        let Counts { steps, events, .. } = swarm.counts;
+        format!("{steps} steps, {events} events")
+    })
 }
 
 /// A node that comes when half of the work is done: how long until it has cast its first vote.
-pub fn late_joiner(nodes: usize, units: u64, batch: u32, unit_ms: u64, seed: u64) -> Measured {
+pub fn late_joiner(nodes: usize, size: JobSize, seed: u64) -> Measured {
+    let JobSize { units, batch, unit_ms } = size;
     let late = nodes - 1;
     let manifest = Manifest {
         policy: Policy { level: 0, ..manifest(nodes, units, batch, seed).policy },
@@ -130,7 +166,7 @@ pub fn late_joiner(nodes: usize, units: u64, batch: u32, unit_ms: u64, seed: u64
     swarm.run(half + 1000, |_| false);
     let came_ms = swarm.now_ms;
     swarm.join(seed, late);
-    finish(swarm, "late joiner", nodes, |swarm| match swarm.first_vote_ms.get(&late) {
+    finish(swarm, LATE_JOINER, nodes, |swarm| match swarm.first_vote_ms.get(&late) {
         Some(voted_ms) => {
             let batch_s = (u64::from(batch) * unit_ms) as f64 / 1000.0;
             let seconds = (voted_ms - came_ms) as f64 / 1000.0;
@@ -143,50 +179,22 @@ pub fn late_joiner(nodes: usize, units: u64, batch: u32, unit_ms: u64, seed: u64
 /// A hundred units meet a large idle network: how many peers wake up.
 pub fn herd(nodes: usize, seed: u64) -> Measured {
     let swarm = Swarm::new(nodes, manifest(nodes, 100, 1, seed), 30_000, seed, &[]);
-    finish(swarm, "herd", nodes, |swarm| {
-        format!("{} of {nodes} peers took part", swarm.participants.len())
+    finish(swarm, HERD, nodes, |swarm| {
+        let (started, took_part) = (swarm.counts.started, swarm.participants.len());
+        format!("{started} executions started; {took_part} of {nodes} peers took part")
     })
 }
 
 /// Three in ten peers leave at the same moment, half-way.
-pub fn third_leaves(nodes: usize, units: u64, batch: u32, unit_ms: u64, seed: u64) -> Measured {
-    let plain = one_job(nodes, units, batch, unit_ms, seed);
+pub fn third_leaves(nodes: usize, size: JobSize, seed: u64) -> Measured {
+    let JobSize { units, batch, unit_ms } = size;
+    let plain = one_job(nodes, size, seed);
     let mut swarm = Swarm::new(nodes, manifest(nodes, units, batch, seed), unit_ms, seed, &[]);
     let half_ms = 1000 + (plain.accepted_s * 500.0) as u64;
     let gone = |node: &usize| protocol::hash("gone", &[&node.to_le_bytes()]).as_bytes()[0] < 77;
     swarm.take_away(half_ms, (1..nodes).filter(gone));
-    finish(swarm, "30 % leave", nodes, |swarm| {
+    finish(swarm, THIRD_LEAVES, nodes, |swarm| {
         let left = (0..nodes).filter(|node| !swarm.is_up(*node)).count();
         format!("{left} left half-way; {:.0} s if all stay", plain.accepted_s)
     })
-}
-
-impl Measured {
-    /// The heading of [`Measured::row`]s, as Markdown.
-    pub fn heading() -> String {
-        let columns = "| what | peers | units | level | participants | accepted, s | sealed, s | \
-                       executions/unit | messages/unit | bytes/unit | messages/peer | \
-                       KiB/participant | |";
-        format!("{columns}\n|{}", "---|".repeat(13))
-    }
-
-    /// One line of the table.
-    pub fn row(&self) -> String {
-        format!(
-            "| {} | {} | {} | {} | {} | {:.0} | {:.0} | {:.2} | {:.2} | {:.0} | {:.0} | {:.0} | {} |",
-            self.what,
-            self.nodes,
-            self.units,
-            self.level,
-            self.participants,
-            self.accepted_s,
-            self.sealed_s,
-            self.executions_per_unit,
-            self.messages_per_unit,
-            self.bytes_per_unit,
-            self.messages_per_peer,
-            self.bytes_per_participant / 1024.0,
-            self.remark,
-        )
-    }
 }

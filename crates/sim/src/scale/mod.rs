@@ -5,6 +5,11 @@
 //! mesh delivers the same message two to three times.
 
 mod measure;
+mod report;
 mod swarm;
 
-pub use measure::{Measured, herd, late_joiner, one_job, third_leaves};
+pub use measure::{
+    HERD, JobSize, LATE_JOINER, Measured, ONE_JOB, THIRD_LEAVES, herd, late_joiner, one_job,
+    third_leaves,
+};
+pub use report::{heading, per_peer, per_unit};

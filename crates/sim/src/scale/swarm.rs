@@ -22,6 +22,8 @@ const UNIX_MS: u64 = 1_800_000_000_000;
 pub(super) struct Counts {
     pub(super) messages: u64,
     pub(super) bytes: u64,
+    /// Executions of units that were started, and those that ended.
+    pub(super) started: u64,
     pub(super) executions: u64,
     pub(super) steps: u64,
     pub(super) events: u64,
@@ -67,8 +69,8 @@ pub(super) struct Swarm {
     scheduled: u64,
     chance: Chance,
     network: NetworkId,
-    /// Which outcomes a pack has.
-    packs: BTreeMap<Hash, (u16, Vec<u64>)>,
+    /// The digests of the outcomes that a pack has.
+    packs: BTreeMap<Hash, Vec<Hash>>,
 }
 
 /// The key of a node.
@@ -151,7 +153,8 @@ impl Swarm {
         nodes.for_each(|node| self.at(at_ms, Happening::Leave { node }));
     }
 
-    /// Lets time pass until `is_over` of the submitter's view of the job, asked once a second, or `until_ms`.
+    /// Lets time pass until `is_over` of the submitter's view of the job, or `until_ms`. It is asked once a
+    /// second at first, and ever more rarely: a view costs as much as there are votes.
     pub(super) fn run(&mut self, until_ms: u64, is_over: impl Fn(&Self) -> bool) -> bool {
         let mut look_ms = self.now_ms;
         while let Some(Reverse((at_ms, number))) = self.queue.pop() {
@@ -164,7 +167,7 @@ impl Swarm {
             self.counts.events += 1;
             self.happen(happening);
             if look_ms <= at_ms {
-                look_ms = at_ms + 1000;
+                look_ms = at_ms + (at_ms / 64).max(500);
                 if is_over(self) {
                     return true;
                 }
@@ -296,6 +299,7 @@ impl Swarm {
                 self.later(60, Happening::Told { node, event });
             }
             Effect::Run { run, stage, units, .. } => {
+                self.counts.started += units.len() as u64;
                 let takes_ms = units.len() as f64 * self.unit_ms as f64 * self.peers[node].slowness;
                 self.peers[node].runs.insert(run, (stage, units));
                 self.later(takes_ms as u64 + 1, Happening::Ran { node, run });
@@ -308,11 +312,11 @@ impl Swarm {
                     self.later(1, Happening::Told { node, event });
                 }
             }
-            Effect::Pack { pack, stage, units, outcomes, .. } => {
+            Effect::Pack { pack, outcomes, .. } => {
                 let digests: Vec<Hash> = outcomes.iter().map(Outcome::digest).collect();
                 let root = merkle_root(&digests);
-                let size = 120 * units.len() as u64;
-                self.packs.insert(root, (stage, units));
+                let size = 120 * digests.len() as u64;
+                self.packs.insert(root, digests);
                 let blob = BlobRef { id: protocol::BlobId::new(*root.as_bytes()), size };
                 let event = Box::new(Event::Packed { pack, blob });
                 self.later(1, Happening::Told { node, event });
@@ -366,11 +370,7 @@ impl Swarm {
         match want {
             Want::Manifest(_) => Got::Manifest(Box::new(self.manifest.clone())),
             Want::Inputs { .. } => Got::Inputs { parts: Vec::new() },
-            Want::Leaves(PackWant { root, .. }) => {
-                let (stage, units) = &self.packs[&root];
-                let digest = |unit: &u64| execution(*stage, *unit).outcome.digest();
-                Got::Leaves(units.iter().map(digest).collect())
-            }
+            Want::Leaves(PackWant { root, .. }) => Got::Leaves(self.packs[&root].clone()),
             Want::Packs(wants) => {
                 let packs = wants.iter().filter_map(|want| want.packs.first().copied()).collect();
                 Got::Packs { packs, failed: 0 }
