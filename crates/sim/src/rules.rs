@@ -9,6 +9,7 @@ use protocol::{
 
 use crate::liars::LiarKind;
 use crate::promise::Promise;
+use crate::recount::{one_unit_first, silence_counts};
 use crate::world::World;
 
 /// A rule that is broken, and how.
@@ -21,6 +22,8 @@ impl World {
             .or_else(|| few_contests(ledger).map(|what| (Promise::FewContests, what)))
             .or_else(|| paths_answer(ledger).map(|what| (Promise::PathsAnswer, what)))
             .or_else(|| together(ledger).map(|what| (Promise::ConvictedTogether, what)))
+            .or_else(|| silence_counts(ledger).map(|what| (Promise::SilenceCounts, what)))
+            .or_else(|| one_unit_first(ledger).map(|what| (Promise::OneUnitFirst, what)))
     }
 
     /// **Who has not executed is joined with nobody**: a copier's seal hides nothing that others could prove,
