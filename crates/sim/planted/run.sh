@@ -2,7 +2,8 @@
 # Plants known bugs, one at a time, in a copy of the workspace: the rehearsal must find each of them.
 # A patch may name a scenario in a line `# scenario: NAME`; without one, worlds are drawn.
 #
-# usage: planted/run.sh [PATCH…]      environment: SEEDS (default 0..500), PLANTED_DIR (kept between runs)
+# usage: planted/run.sh [PATCH…]
+# environment: SEEDS (default 0..500), THREADS (default 1), PLANTED_DIR (kept between runs)
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../../.." && pwd)
@@ -37,7 +38,7 @@ for patch in "$@"; do
     (cd "$tree" && cargo build --quiet --release -p sim)
     scenario=$(sed -n 's/^# scenario: //p' "$patch")
     status=0
-    said=$("$CARGO_TARGET_DIR/release/sim" --seeds "${SEEDS:-0..500}" --first --threads 2 \
+    said=$("$CARGO_TARGET_DIR/release/sim" --seeds "${SEEDS:-0..500}" --first --threads "${THREADS:-1}" \
         ${scenario:+--scenario "$here/../scenarios/$scenario.toml"}) || status=$?
     if [ "$status" = 1 ] && printf '%s\n' "$said" | grep -q '^seed '; then
         echo "$name: found; $(printf '%s\n' "$said" | grep -m 1 '^seed ' | cut -c 1-160)"

@@ -17,13 +17,14 @@ impl Scenario {
             (nodes, liars) = (5, vec![Liars::of(LiarKind::Flood, 1)]);
         } else {
             liars.extend(draw_liars(&mut chance, nodes));
+            draw_impostor(seed, &mut liars);
         }
         let liar_count = liars.iter().map(|liars| liars.count).sum::<usize>();
         let honest = nodes - liar_count;
         let mut jobs = draw_jobs(&mut chance, honest);
         stage_a_job(&mut chance, nodes, &liars, &mut jobs);
         let faults = draw_faults(&mut chance, nodes, honest, liar_count);
-        let has_puppets = |of: &Liars| 0 < of.identities || of.kind == LiarKind::Flood;
+        let has_puppets = |of: &Liars| of.kind.has_puppets() || of.kind == LiarKind::Flood;
         if 0 < faults.dying || liars.iter().any(has_puppets) {
             // Without an anchor a majority of identities has the last word.
             jobs.iter_mut().for_each(|job| job.submitter_leaves = false);
@@ -66,10 +67,12 @@ fn draw_nodes(chance: &mut Chance) -> usize {
 
 /// Fewer liars than a third: an honest majority must be left among those that vote on any one unit.
 fn draw_liars(chance: &mut Chance, nodes: usize) -> Vec<Liars> {
+    let kinds: Vec<LiarKind> =
+        LiarKind::ALL.into_iter().filter(|kind| *kind != LiarKind::Impostor).collect();
     let mut room = nodes.saturating_sub(2) / 3;
     let mut liars: Vec<Liars> = Vec::new();
     while 0 < room && chance.percent(60) {
-        let mut kind = *chance.pick(&LiarKind::ALL);
+        let mut kind = *chance.pick(&kinds);
         // Floods have worlds of their own, and only one liar can submit.
         let has_stager = liars.iter().any(|liars| liars.kind == LiarKind::Stager);
         if kind == LiarKind::Flood || (kind == LiarKind::Stager && has_stager) {
@@ -87,6 +90,19 @@ fn draw_liars(chance: &mut Chance, nodes: usize) -> Vec<Liars> {
         room -= count;
     }
     liars
+}
+
+/// Makes an impostor of a lone liar now and then; by a chance of its own, so that all other worlds are what
+/// they would be without impostors.
+fn draw_impostor(seed: u64, liars: &mut [Liars]) {
+    let mut chance = Chance::fork(seed, "impostors", 0);
+    let is_lone = |of: &&mut Liars| of.count == 1 && of.kind != LiarKind::Stager;
+    if chance.percent(20)
+        && let Some(of) = liars.iter_mut().find(is_lone)
+    {
+        *of = Liars::of(LiarKind::Impostor, 1);
+        of.identities = *chance.pick(&[0, 2, 4, 8]);
+    }
 }
 
 /// A liar that stages jobs gets one to stage.

@@ -47,6 +47,8 @@ pub enum LiarKind {
     Stager,
     /// Floods jobs with steps and claims that are valid and useless.
     Spammer,
+    /// Announces others' jobs as its own, with false numbers, under several names.
+    Impostor,
     /// States right outcomes that it has not computed, and repeats others' proofs.
     Copier,
     /// Publishes proofs in the names of peers that have not voted, for copiers to use.
@@ -78,7 +80,7 @@ pub enum LiarKind {
 
 impl LiarKind {
     /// Every kind there is.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::WrongOutcome,
         Self::Coalition,
         Self::Patient,
@@ -89,6 +91,7 @@ impl LiarKind {
         Self::Flood,
         Self::Stager,
         Self::Spammer,
+        Self::Impostor,
         Self::Copier,
         Self::Leaker,
         Self::JunkVoter,
@@ -105,6 +108,11 @@ impl LiarKind {
         Self::Replayer,
     ];
 
+    /// Whether it signs for others that take part in jobs.
+    pub(crate) fn has_puppets(self) -> bool {
+        [Self::Swarm, Self::Idlers, Self::Stager].contains(&self)
+    }
+
     /// Whether all of this kind say the same wrong things.
     pub fn colludes(self) -> bool {
         match self {
@@ -119,6 +127,7 @@ impl LiarKind {
             | Self::Flood
             | Self::Stager
             | Self::Spammer
+            | Self::Impostor
             | Self::Copier
             | Self::Leaker
             | Self::JunkVoter
@@ -139,9 +148,13 @@ impl LiarKind {
 impl Liars {
     /// So many of this kind, as they come.
     pub fn of(kind: LiarKind, count: usize) -> Self {
-        let has_puppets = [LiarKind::Swarm, LiarKind::Idlers, LiarKind::Stager].contains(&kind);
-        let identities = if has_puppets { 4 } else { 0 };
+        let identities = if kind.has_puppets() || kind == LiarKind::Impostor { 4 } else { 0 };
         Self { count, kind, rate: always(), after: 0, identities }
+    }
+
+    /// Identities of theirs that take part in jobs beside their own.
+    pub(crate) fn puppets(&self) -> usize {
+        if self.kind.has_puppets() { self.count * self.identities } else { 0 }
     }
 
     /// Identities that say the same wrong things.

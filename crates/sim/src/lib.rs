@@ -21,6 +21,7 @@ mod marks;
 mod node;
 mod plot;
 mod promise;
+mod recount;
 mod rehearse;
 mod rules;
 mod scale;

@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 
-use sim::{Rehearsal, WANTED};
+use sim::{Rehearsal, SEEDS_ENOUGH, WANTED};
 
 /// A file of lines; the first one says what was rehearsed.
 #[derive(Debug)]
@@ -113,6 +113,11 @@ impl Sum {
         WANTED.into_iter().filter(|mark| !self.marks.contains_key(*mark)).collect()
     }
 
+    /// Whether as much was seen as so many drawn worlds must show: few need not show everything.
+    pub(crate) fn is_covered(&self) -> bool {
+        self.seeds < SEEDS_ENOUGH || self.unseen().is_empty()
+    }
+
     pub(crate) fn print(&self, out: &mut impl Write) -> io::Result<()> {
         let marks: Vec<String> =
             self.marks.iter().map(|(mark, count)| format!("{count} {mark}")).collect();
@@ -126,5 +131,27 @@ impl Sum {
             self.virtual_ms / 1000,
             self.events,
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Many worlds that have shown everything but one mark.
+    fn all_but(mark: &str, seeds: u64) -> Sum {
+        let seen = WANTED.into_iter().filter(|wanted| *wanted != mark);
+        let marks = seen.map(|seen| (seen.to_owned(), 1)).collect();
+        Sum { seeds, marks, ..Sum::default() }
+    }
+
+    #[test]
+    fn a_mark_that_is_never_hit_is_named_and_fails_a_run_that_is_long_enough() {
+        for mark in WANTED {
+            let (short, long) = (all_but(mark, SEEDS_ENOUGH - 1), all_but(mark, SEEDS_ENOUGH));
+            assert_eq!((short.unseen(), long.unseen()), (vec![mark], vec![mark]));
+            assert!(short.is_covered() && !long.is_covered(), "{mark}");
+        }
+        assert!(all_but("none of them", SEEDS_ENOUGH).is_covered());
     }
 }

@@ -2,7 +2,7 @@
 //! rehearsal has not tested what it seems to test.
 
 /// What must have been seen at least once in [`SEEDS_ENOUGH`] drawn worlds.
-pub const WANTED: [&str; 32] = [
+pub const WANTED: [&str; 34] = [
     "forks seen",
     "logs full of authors",
     "steps too far ahead",
@@ -35,7 +35,9 @@ pub const WANTED: [&str; 32] = [
     "wrong acceptances above the bound",
     "wrong outcomes that were decided away",
     "gossip rejected",
+    "jobs announced falsely",
+    "jobs first heard of falsely",
 ];
 
-/// Drawn worlds after which every mark must have been seen.
-pub const SEEDS_ENOUGH: u64 = 500;
+/// Drawn worlds after which every mark must have been seen: as many as every change is rehearsed in.
+pub const SEEDS_ENOUGH: u64 = 2000;

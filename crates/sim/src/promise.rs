@@ -1,5 +1,5 @@
 //! The promises by name, and how a broken one is told. Each is looked after by one function, in `inspect`,
-//! `finish`, `trust`, `rules` and `watch`.
+//! `finish`, `trust`, `rules`, `recount` and `watch`.
 
 use std::fmt;
 
@@ -20,6 +20,8 @@ pub enum Promise {
     FewContests,
     PathsAnswer,
     ConvictedTogether,
+    SilenceCounts,
+    OneUnitFirst,
     ForkVoidsLittle,
     DecisionsHold,
     HonestPrevail,
@@ -65,6 +67,10 @@ impl fmt::Display for Promise {
             Self::FewContests => "nobody alone puts more in question than it may",
             Self::PathsAnswer => "a ballot with a path contests nothing",
             Self::ConvictedTogether => "who state one wrong thing are convicted together",
+            Self::SilenceCounts => {
+                "a contest waits for whoever has a say and is silent, and for nobody else"
+            }
+            Self::OneUnitFirst => "rival roots are told apart by one unit each",
             Self::ForkVoidsLittle => "a fork voids no vote before it",
             Self::DecisionsHold => "what is decided takes effect",
             Self::HonestPrevail => "in the end the honest prevail where they are the majority",

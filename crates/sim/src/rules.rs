@@ -9,6 +9,7 @@ use protocol::{
 
 use crate::liars::LiarKind;
 use crate::promise::Promise;
+use crate::recount::{one_unit_first, silence_counts};
 use crate::world::World;
 
 /// A rule that is broken, and how.
@@ -21,6 +22,8 @@ impl World {
             .or_else(|| few_contests(ledger).map(|what| (Promise::FewContests, what)))
             .or_else(|| paths_answer(ledger).map(|what| (Promise::PathsAnswer, what)))
             .or_else(|| together(ledger).map(|what| (Promise::ConvictedTogether, what)))
+            .or_else(|| silence_counts(ledger).map(|what| (Promise::SilenceCounts, what)))
+            .or_else(|| one_unit_first(ledger).map(|what| (Promise::OneUnitFirst, what)))
     }
 
     /// **Who has not executed is joined with nobody**: a copier's seal hides nothing that others could prove,
@@ -97,7 +100,8 @@ impl World {
     }
 }
 
-/// **Nobody alone puts more in question than it may**: two units, and the root of all units at most.
+/// **Nobody alone puts more in question than it may**: two units, and the root of how many units of its work
+/// others may have audited at most.
 fn few_contests(ledger: &Ledger) -> Option<String> {
     let (plan, verdict) = (ledger.plan(), ledger.last_verdict());
     let anchors = &plan.manifest().policy.anchors;
@@ -115,9 +119,24 @@ fn few_contests(ledger: &Ledger) -> Option<String> {
             *alone.entry(peer).or_default() += 1;
         }
     }
-    let may = 2 + plan.manifest().unit_count().isqrt();
-    let (peer, count) = alone.into_iter().find(|(_, count)| may < *count)?;
+    let may = |peer| 2 + audited_units(ledger, peer).isqrt();
+    let (peer, count) = alone.into_iter().find(|(peer, count)| may(*peer) < *count)?;
     Some(format!("{peer} alone contests {count} units"))
+}
+
+/// On how many units of batches that a peer voted on somebody who did not has a ballot that is vouched for.
+fn audited_units(ledger: &Ledger, peer: PeerId) -> u64 {
+    let audited = ledger.books().filter(|(slot, book)| {
+        let About::Unit(unit) = slot.about else { return false };
+        let batch = ledger.plan().partition(slot.stage).batch_of(unit);
+        let slot = ledger.slot(slot.stage, About::Batch(batch));
+        let voted = slot.and_then(|slot| ledger.book(&slot));
+        voted.is_some_and(|voted| {
+            let is_audit = |by: PeerId| voted.vote_of(by).is_none() && book.is_vouched_for(by);
+            voted.vote_of(peer).is_some() && book.votes().any(|(by, _)| is_audit(by))
+        })
+    });
+    audited.count() as u64
 }
 
 /// **A ballot with a path to the standing root contests nothing**.

@@ -6,6 +6,7 @@ use engine::{BatchResult, JobState, JobView};
 use protocol::limits::{HEADS_MAX, LOG_STEPS_MAX};
 use protocol::{About, Assurance, Heads, JobId, Seal, Slot, Vote};
 
+use crate::liars::Liars;
 use crate::promise::Promise;
 use crate::world::World;
 
@@ -169,7 +170,7 @@ impl World {
             node.is_honest() && node.is_up() && !node.is_gone && !named(node.index)
         };
         let able = self.nodes.iter().filter(able).count() as u64;
-        let puppets: usize = self.scenario.liars.iter().map(|l| l.count * l.identities).sum();
+        let puppets: usize = self.scenario.liars.iter().map(Liars::puppets).sum();
         let all = (self.scenario.nodes + puppets) as u64;
         let beside = able.saturating_sub(u64::from(spec.quorum) + 1);
         let expected = spec.units * u64::from(spec.audit_ppm) * beside / all / 1_000_000;

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use engine::{Effect, JobView};
 use protocol::{
-    About, Hash, Heads, Item, JobId, Message, PeerId, Signed, Slot, Step, StepId, encode, hash,
+    About, Announcement, Hash, Heads, Item, JobId, Message, PeerId, Signed, Slot, Step, StepId,
+    encode, hash,
 };
 
 use crate::promise::{Promise, Violation};
@@ -102,6 +103,20 @@ impl World {
 
     pub(crate) fn truth(&self, job: JobId) -> Option<&crate::truth::Truth> {
         self.names.jobs.get(&job).map(|number| &self.truths[*number])
+    }
+
+    /// Counts what an honest node is told about a job by somebody who did not submit it.
+    pub(crate) fn mark_announcement(&mut self, to: usize, announcement: &Signed<Announcement>) {
+        let job = announcement.value().job;
+        let submitter = self.truth(job).map(|truth| truth.manifest.submitter);
+        if !self.nodes[to].is_honest() || submitter == Some(announcement.author()) {
+            return;
+        }
+        self.watch.mark("jobs announced falsely");
+        let engine = self.nodes[to].engine.as_ref();
+        if engine.is_some_and(|engine| engine.job(job).is_none()) {
+            self.watch.mark("jobs first heard of falsely");
+        }
     }
 
     fn mark_run(&mut self, units: &[u64]) {

@@ -116,6 +116,9 @@ impl World {
             Want::Manifest(blob) => {
                 sources.extend(self.reachable_providers(index, job));
                 self.bring(index, blob.id, &sources)?;
+                if self.blobs[&blob.id].len() as u64 != blob.size {
+                    return Err(FetchLoss::Missing(blob.id));
+                }
                 let manifest = Manifest::from_bytes(&self.blobs[&blob.id])
                     .map_err(|_| FetchLoss::Malformed(blob.id))?;
                 Ok(Got::Manifest(Box::new(manifest)))

@@ -405,6 +405,9 @@ impl World {
         if !arrives {
             return;
         }
+        if let Message::Announce(announcement) = message {
+            self.mark_announcement(to, announcement);
+        }
         let receipt = is_gossip.then(|| {
             self.receipts += 1;
             self.nodes[to].receipts.insert(Receipt(self.receipts), from);

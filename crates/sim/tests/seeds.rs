@@ -75,6 +75,12 @@ fn honest_audits_make_a_job_sure_and_put_nothing_in_question() {
     assert!(!seen.contains_key("contests by rival roots"), "{seen:?}");
 }
 
+#[test]
+fn who_hears_of_a_job_from_an_impostor_first_is_not_misled() {
+    let seen = marks_of_many("30-jobs-of-others-are-announced");
+    assert!(seen.contains_key("jobs first heard of falsely"), "{seen:?}");
+}
+
 /// What came to pass in one world of a named scenario.
 fn marks(name: &str) -> BTreeMap<&'static str, u64> {
     let path = format!("{}/scenarios/{name}.toml", env!("CARGO_MANIFEST_DIR"));

@@ -6,7 +6,7 @@ use super::gang::Gang;
 use super::part::Part;
 use super::{
     abstainer::Abstainer, coalition::Coalition, contester::Contester, copier::Copier, crowd::Crowd,
-    equivocator::Equivocator, garbage::Garbage, junk_voter::JunkVoter,
+    equivocator::Equivocator, garbage::Garbage, impostor::Impostor, junk_voter::JunkVoter,
     late_equivocator::LateEquivocator, leaker::Leaker, mutual_auditor::MutualAuditor,
     patient::Patient, replayer::Replayer, sleeper::Sleeper, spammer::Spammer, squatter::Squatter,
     stager::Stager, swarm::Swarm, withholder::Withholder, wrong_outcome::WrongOutcome,
@@ -33,6 +33,7 @@ pub(super) fn cast(
         LiarKind::Flood => Box::new(Crowd::of_strangers(network, me)),
         LiarKind::Stager => Box::new(Stager::new(Swarm::new(chance, network, me, gang))),
         LiarKind::Spammer => Box::new(Spammer::new(chance, keypair, network)),
+        LiarKind::Impostor => Box::new(Impostor::new(chance, keypair, network, &gang)),
         LiarKind::Copier => Box::new(Copier::new(network, me)),
         LiarKind::Leaker => Box::new(Leaker::new(network, me, gang)),
         LiarKind::JunkVoter => Box::new(JunkVoter::new(chance)),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::{About, Item, JobId, Slot};
+use protocol::{Item, JobId};
 
 use super::junk_voter::ballot;
 use super::part::{Part, Ran, Task};
@@ -31,8 +31,7 @@ impl Part for Contester {
             return ran;
         }
         let lie = lie(task, &self.chance.next().to_le_bytes(), forged);
-        let slot = Slot { stage: task.stage, about: About::Unit(task.unit), units: task.id() };
-        self.ballots.entry(task.job).or_default().push(ballot(slot, lie.outcome.digest()));
+        self.ballots.entry(task.job).or_default().push(ballot(task.slot(), lie.outcome.digest()));
         Ok(lie)
     }
 

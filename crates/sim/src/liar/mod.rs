@@ -11,6 +11,7 @@ mod crowd;
 mod equivocator;
 mod gang;
 mod garbage;
+mod impostor;
 mod junk_voter;
 mod late_equivocator;
 mod leaker;

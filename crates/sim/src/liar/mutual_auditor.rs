@@ -67,7 +67,7 @@ impl MutualAuditor {
         let lies = self.gang.lies(&task);
         let leaves: Vec<_> = lies.iter().map(|lie| lie.outcome.digest()).collect();
         let at = (unit - units.start) as usize;
-        let slot = Slot { stage, about: About::Unit(unit), units: task.id() };
+        let slot = task.slot();
         let proof = proof(self.network, job, &slot, self.me, lies[at].trace);
         let (root, path) = (leaves[at], merkle_path(&leaves, at));
         Some(Item::Vote(Vote { slot, root, seal: seal(proof), pack: None, path }))

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use engine::{Effect, Event};
-use protocol::{Execution, Gathered, Hash, Item, JobId, Loss, Message, PeerId, Plan};
+use protocol::{About, Execution, Gathered, Hash, Item, JobId, Loss, Message, PeerId, Plan, Slot};
 
 /// A unit that the engine has ordered to run.
 #[derive(Clone, Debug)]
@@ -67,7 +67,14 @@ impl Task {
         self.plan.partition(self.stage).batch_of(self.unit)
     }
 
-    /// The unit's identity, as a ballot's slot names it.
+    /// What a ballot on the unit is about.
+    pub(super) fn slot(&self) -> Slot {
+        let units = self.plan.unit_root(self.stage, self.unit, self.gathered);
+        let units = units.expect("a unit that runs can be derived");
+        Slot { stage: self.stage, about: About::Unit(self.unit), units }
+    }
+
+    /// The unit's identity.
     pub(super) fn id(&self) -> Hash {
         let id = self.plan.unit_hash(self.stage, self.unit, self.gathered);
         id.expect("a unit that runs can be derived")

@@ -101,7 +101,7 @@ impl Attack {
             shows_leaves.then(|| Item::Leaves(Leaves { slot, root, digests: digests.clone() }));
         let mut said = self.vote(slot, root, trace, |_| leaves.clone().into_iter().collect());
         said.extend(self.certify(slot, root, trace));
-        let of_unit = Slot { stage: 0, about: About::Unit(task.unit), units: task.id() };
+        let of_unit = task.slot();
         let path = merkle_path(&digests, 0);
         said.extend(self.ballots(of_unit, digests[0], traces[0], &path));
         said
