@@ -323,6 +323,10 @@ pub struct PeerInfo {
     pub round_trip_us: Option<u64>,
     /// Jobs that it takes part in.
     pub jobs: Vec<JobId>,
+    /// Units that it and the asked node have both executed, with proofs of each other.
+    pub shared_units: u64,
+    /// Its claims on work that came to nothing before the asked node's eyes.
+    pub lapsed_claims: u64,
 }
 
 /// `POST /api/v1/peers/{id}/ping`.

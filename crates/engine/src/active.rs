@@ -235,10 +235,13 @@ impl Active {
             let unshown = others.filter(|(peer, _)| {
                 !book.is_shown(*peer, core.me) && !self.work.was_shown(&slot, *peer)
             });
+            let range = self.units_of(slot.stage, slot.about);
+            let units = range.end - range.start;
             let proofs: Vec<protocol::Shown> =
                 unshown.filter_map(|(peer, cast)| fits(peer, cast.seal)).collect();
             for shown in &proofs {
                 self.work.note_shown(slot, shown.voter);
+                core.standings.shared(shown.voter, units);
             }
             for proofs in proofs.chunks(protocol::limits::PROOFS_MAX) {
                 self.say(Item::Certificate(protocol::Certificate {
@@ -376,14 +379,17 @@ impl Active {
     }
 
     /// A claim of somebody else.
-    pub(crate) fn hear_claim(&mut self, core: &Core, claim: &Signed<Claim>) -> bool {
+    pub(crate) fn hear_claim(&mut self, core: &mut Core, claim: &Signed<Claim>) -> bool {
         let Claim { stage, ref batches, span_ms, .. } = *claim.value();
         let fits = usize::from(stage) < self.plan().manifest().stages.len()
             && batches.iter().all(|batch| *batch < self.plan().partition(stage).batches());
         if fits {
-            self.claims.expire(core.now.mono_ms);
+            for peer in self.claims.expire(core.now.mono_ms) {
+                core.standings.lapsed(peer);
+            }
             let until_ms = core.now.mono_ms.saturating_add(span_ms.min(self.work.lease_ms() * 4));
-            self.claims.add(claim.author(), stage, batches, until_ms);
+            let (peer, honoured) = (claim.author(), core.standings.of(claim.author()));
+            self.claims.add(peer, honoured.claims_honoured(), (stage, batches), until_ms);
             batches.iter().for_each(|batch| self.picking.touch((stage, *batch)));
         }
         fits

@@ -4,8 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::PeerId;
 
-use crate::limits::CLAIMS_PER_PEER_MAX;
-
 /// Live claims of other peers on the batches of one job.
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
@@ -20,10 +18,17 @@ pub(crate) struct Claims {
 }
 
 impl Claims {
-    pub(crate) fn add(&mut self, peer: PeerId, stage: u16, batches: &[u32], until_ms: u64) {
+    /// Takes in a peer's claims, of which so many are `honoured` at a time.
+    pub(crate) fn add(
+        &mut self,
+        peer: PeerId,
+        honoured: usize,
+        (stage, batches): (u16, &[u32]),
+        until_ms: u64,
+    ) {
         for batch in batches {
             let count = self.count.entry(peer).or_default();
-            if *count < CLAIMS_PER_PEER_MAX && self.spent.insert((stage, *batch, peer)) {
+            if *count < honoured && self.spent.insert((stage, *batch, peer)) {
                 *count += 1;
                 self.live.entry((stage, *batch)).or_default().insert(peer, until_ms);
                 self.ends.insert((until_ms, (stage, *batch), peer));
@@ -61,8 +66,9 @@ impl Claims {
         }
     }
 
-    /// Forgets claims that have run out.
-    pub(crate) fn expire(&mut self, now_ms: u64) {
+    /// Forgets claims that have run out, and tells whose they were.
+    pub(crate) fn expire(&mut self, now_ms: u64) -> Vec<PeerId> {
+        let mut lapsed = Vec::new();
         while let Some((until, at, peer)) =
             self.ends.first().copied().filter(|(until, ..)| *until <= now_ms)
         {
@@ -70,6 +76,7 @@ impl Claims {
             let Some(claims) = self.live.get_mut(&at) else { continue };
             if claims.get(&peer) == Some(&until) {
                 claims.remove(&peer);
+                lapsed.push(peer);
                 if let Some(count) = self.count.get_mut(&peer) {
                     *count -= 1;
                 }
@@ -78,6 +85,7 @@ impl Claims {
                 self.live.remove(&at);
             }
         }
+        lapsed
     }
 
     /// When the batch last got a vote.
@@ -85,13 +93,13 @@ impl Claims {
         self.voted_ms.get(&(stage, batch)).copied()
     }
 
-    /// A peer is gone, and its claims with it. If it comes back, it may claim again.
-    pub(crate) fn drop_peer(&mut self, peer: PeerId) {
-        self.live.values_mut().for_each(|claims| {
-            claims.remove(&peer);
-        });
+    /// A peer is gone, and its claims with it; whether it had any. If it comes back, it may claim again.
+    pub(crate) fn drop_peer(&mut self, peer: PeerId) -> bool {
+        let mut had = false;
+        self.live.values_mut().for_each(|claims| had |= claims.remove(&peer).is_some());
         self.count.remove(&peer);
         self.spent.retain(|(_, _, claimer)| *claimer != peer);
+        had
     }
 
     /// Whether anybody claims the batch.

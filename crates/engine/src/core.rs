@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use protocol::{Hash, Hello, JobId, Message, PeerId, Stamp, hash};
 
+use crate::standing::Standings;
 use crate::{Config, Effect, Time};
 
 /// The part of an engine that does not belong to any job.
@@ -24,6 +25,7 @@ pub(crate) struct Core {
     pub(crate) paused: bool,
     /// CPU microseconds spent on each submitter's jobs since the start.
     pub(crate) spent: BTreeMap<PeerId, u64>,
+    pub(crate) standings: Standings,
 }
 
 impl Core {
@@ -40,6 +42,7 @@ impl Core {
             running: 0,
             paused: false,
             spent: BTreeMap::new(),
+            standings: Standings::default(),
         }
     }
 

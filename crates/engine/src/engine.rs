@@ -12,7 +12,9 @@ use crate::job::{Attempt, Job, Phase, announce, why_not};
 use crate::journal::Entry;
 use crate::limits::JOBS_MAX;
 use crate::report::view;
-use crate::{BatchResult, Config, Effect, Event, JobView, Judgement, Receipt, RecordId, Time};
+use crate::{
+    BatchResult, Config, Effect, Event, JobView, Judgement, Receipt, RecordId, Standing, Time,
+};
 use protocol::limits::MANIFEST_BYTES_MAX;
 
 /// One node's mind.
@@ -86,6 +88,11 @@ impl Engine {
     /// All jobs that this node knows.
     pub fn jobs(&self) -> Vec<JobView> {
         self.jobs.values().map(|job| view(&self.core, job)).collect()
+    }
+
+    /// What this node remembers of a peer.
+    pub fn standing(&self, peer: PeerId) -> Standing {
+        self.core.standings.of(peer)
     }
 
     /// One job.
@@ -253,7 +260,9 @@ impl Engine {
         for job in self.jobs.values_mut() {
             if let Some(active) = job.active() {
                 active.picking.touch_all();
-                active.claims.drop_peer(peer);
+                if active.claims.drop_peer(peer) {
+                    self.core.standings.lapsed(peer);
+                }
                 active.keeper_gone(peer);
             }
         }
@@ -388,7 +397,7 @@ impl Engine {
         let Some(active) = self.jobs.get_mut(&id).and_then(Job::active) else {
             return Judgement::Ignore;
         };
-        let fits = well_formed && active.hear_claim(&self.core, &claim);
+        let fits = well_formed && active.hear_claim(&mut self.core, &claim);
         self.touched.insert(id);
         if fits { Judgement::Accept } else { Judgement::Reject }
     }

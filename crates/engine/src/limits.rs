@@ -71,3 +71,5 @@ pub(crate) const ITEMS_BYTES_MAX: usize = 38 << 10;
 pub(crate) const STEPS_BYTES_MAX: usize = 256 << 10;
 /// Live claims that are honoured from one peer.
 pub(crate) const CLAIMS_PER_PEER_MAX: usize = 64;
+/// Peers whose standing is remembered.
+pub(crate) const STANDINGS_MAX: usize = 4096;

@@ -196,7 +196,7 @@ impl Active {
         self.picking.touch((stage, batch));
     }
 
-    fn units_of(&self, stage: u16, about: About) -> std::ops::Range<u64> {
+    pub(crate) fn units_of(&self, stage: u16, about: About) -> std::ops::Range<u64> {
         match about {
             About::Batch(batch) => self.plan().partition(stage).units_of(batch),
             About::Unit(unit) => unit..unit + 1,

@@ -25,12 +25,24 @@ pub(crate) fn run(context: &Context, verb: PeerVerb) -> Outcome {
                         peer.round_trip_us.map_or_else(|| "-".to_owned(), millis),
                         show_duration_ms(peer.connected_ms),
                         peer.jobs.len().to_string(),
+                        peer.shared_units.to_string(),
+                        peer.lapsed_claims.to_string(),
                         peer.agent,
                         peer.addresses.into_iter().next().unwrap_or_default(),
                     ]
                 })
                 .collect();
-            table(&["PEER", "ROUND TRIP", "CONNECTED", "JOBS", "PROGRAM", "ADDRESS"], &rows)?;
+            let heading = [
+                "PEER",
+                "ROUND TRIP",
+                "CONNECTED",
+                "JOBS",
+                "SHARED UNITS",
+                "LAPSED CLAIMS",
+                "PROGRAM",
+                "ADDRESS",
+            ];
+            table(&heading, &rows)?;
         }
         PeerVerb::Ping { peer } => {
             let pong = client.ping(peer)?;

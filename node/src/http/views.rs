@@ -62,6 +62,8 @@ pub(crate) fn peer(view: &PeerView) -> PeerInfo {
         connected_ms: u64::try_from(view.connected.as_millis()).unwrap_or(u64::MAX),
         round_trip_us: view.round_trip.and_then(|time| u64::try_from(time.as_micros()).ok()),
         jobs: view.jobs.clone(),
+        shared_units: view.standing.shared_units,
+        lapsed_claims: view.standing.lapsed,
     }
 }
 

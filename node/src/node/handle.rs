@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use engine::{Event, JobView};
+use engine::{Event, JobView, Standing};
 use net::ConnectError;
 use protocol::{BlobId, JobId, NetworkId, PeerId};
 use store::Store;
@@ -166,9 +166,13 @@ impl Node {
     }
 
     /// The connected peers, in the order of their names.
-    #[expect(clippy::unused_async, reason = "the doors treat all questions alike")]
     pub async fn peers(&self) -> Vec<PeerView> {
-        self.shared().net.peers().into_iter().map(PeerView::from).collect()
+        let linked = self.shared().net.peers();
+        let names = linked.iter().map(|info| info.peer).collect();
+        let standings = self.ask(|answer| Ask::Standings(names, answer)).await.unwrap_or_default();
+        // A node that is stopping has no standings to tell.
+        let standings = standings.into_iter().chain(std::iter::repeat(Standing::default()));
+        linked.into_iter().zip(standings).map(|(info, of)| PeerView::new(info, of)).collect()
     }
 
     /// How long a message to a connected peer and back takes.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use engine::Standing;
 use net::PeerInfo;
 use protocol::{JobId, PeerId};
 
@@ -19,11 +20,14 @@ pub struct PeerView {
     pub round_trip: Option<Duration>,
     /// Jobs that it takes part in.
     pub jobs: Vec<JobId>,
+    /// What this node has seen of it.
+    pub standing: Standing,
 }
 
-impl From<PeerInfo> for PeerView {
-    fn from(info: PeerInfo) -> Self {
+impl PeerView {
+    pub(crate) fn new(info: PeerInfo, standing: Standing) -> Self {
         let PeerInfo { peer, addresses, agent, connected_since, round_trip, jobs } = info;
-        Self { peer, addresses, agent, connected: connected_since.elapsed(), round_trip, jobs }
+        let connected = connected_since.elapsed();
+        Self { peer, addresses, agent, connected, round_trip, jobs, standing }
     }
 }

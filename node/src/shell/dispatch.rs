@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use engine::{BatchResult, Effect, Engine, Event, JobView, RecordId};
-use protocol::{Bundle, JobId};
+use engine::{BatchResult, Effect, Engine, Event, JobView, RecordId, Standing};
+use protocol::{Bundle, JobId, PeerId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::{debug, trace};
@@ -22,6 +22,7 @@ pub(crate) enum Ask {
     Job(JobId, oneshot::Sender<Option<JobView>>),
     Results(JobId, oneshot::Sender<Option<Found>>),
     Proof(JobId, oneshot::Sender<Option<Bundle>>),
+    Standings(Vec<PeerId>, oneshot::Sender<Vec<Standing>>),
 }
 
 /// What a job's results are derived and fetched by.
@@ -111,6 +112,10 @@ impl Dispatch {
                 drop(answer.send(found.map(|(view, batches)| Found { view, batches })));
             }
             Ask::Proof(job, answer) => drop(answer.send(self.engine.proof(job))),
+            Ask::Standings(peers, answer) => {
+                let of = peers.into_iter().map(|peer| self.engine.standing(peer));
+                drop(answer.send(of.collect()));
+            }
         }
     }
 

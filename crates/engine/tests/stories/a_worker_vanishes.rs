@@ -46,3 +46,17 @@ fn when_its_lease_has_run_out_the_next_in_rank_takes_over() {
     let told = us.wait(5_001);
     assert!(told.contains(&"run [0]".to_owned()), "{told:?}");
 }
+
+#[test]
+fn what_it_left_undone_is_remembered() {
+    let (mut us, names) = third();
+    us.wait(5_001);
+    // Claims are looked through when the next one is heard.
+    let manifest = job_of("submitter", 1, 1);
+    let claim = Claim { job: manifest.job(), shard: 0, stage: 0, batches: vec![0], span_ms: 1 };
+    us.hear("submitter", Message::Claim(key("submitter").sign(network(), claim)));
+    for name in names {
+        assert_eq!(us.engine.standing(peer(name)).lapsed, 1, "{name}");
+    }
+    assert_eq!(us.engine.standing(peer("submitter")).lapsed, 0);
+}
