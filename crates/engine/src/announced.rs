@@ -10,6 +10,8 @@ use crate::limits::ANNOUNCERS_MAX;
 #[derive(Debug, Default)]
 pub(crate) struct Announced {
     heard: Vec<Signed<Announcement>>,
+    /// So many, the last of them, have led nowhere; they make room for others.
+    failed: usize,
 }
 
 impl Announced {
@@ -20,18 +22,25 @@ impl Announced {
         manifest: Option<&Manifest>,
     ) -> bool {
         let author = announcement.author();
-        let is_new = self.heard.len() < ANNOUNCERS_MAX && !self.authors().any(|a| a == author);
+        let has_room = self.heard.len() < ANNOUNCERS_MAX || self.failed != 0;
+        let is_new = has_room && !self.authors().any(|a| a == author);
         let fits = manifest.is_none_or(|manifest| is_of(&announcement, manifest));
-        if is_new && fits {
-            self.heard.push(announcement);
+        if !is_new || !fits {
+            return false;
         }
-        is_new && fits
+        if self.heard.len() == ANNOUNCERS_MAX {
+            self.heard.pop();
+            self.failed -= 1;
+        }
+        self.heard.insert(self.heard.len() - self.failed, announcement);
+        true
     }
 
     /// The manifest is here: only its submitter's words stay. `true` if others were among them.
     pub(crate) fn settle(&mut self, manifest: &Manifest) -> bool {
         let many = self.heard.len();
         self.heard.retain(|announcement| is_of(announcement, manifest));
+        self.failed = 0;
         self.heard.len() != many
     }
 
@@ -39,6 +48,7 @@ impl Announced {
     pub(crate) fn expire(&mut self, unix_ms: u64) -> bool {
         let many = self.heard.len();
         self.heard.retain(|announcement| unix_ms <= announcement.value().expires_ms);
+        self.failed = self.failed.min(self.heard.len());
         many != 0 && self.heard.is_empty()
     }
 
@@ -46,6 +56,7 @@ impl Announced {
     pub(crate) fn turn(&mut self) {
         if !self.heard.is_empty() {
             self.heard.rotate_left(1);
+            self.failed = (self.failed + 1).min(self.heard.len());
         }
     }
 
@@ -62,6 +73,11 @@ impl Announced {
         self.heard.iter().map(Signed::author)
     }
 
+    /// Whether they contradict each other, so that only the manifest can tell.
+    pub(crate) fn are_in_conflict(&self) -> bool {
+        1 < self.heard.len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.heard.is_empty()
     }
@@ -69,7 +85,7 @@ impl Announced {
 
 impl From<Signed<Announcement>> for Announced {
     fn from(announcement: Signed<Announcement>) -> Self {
-        Self { heard: vec![announcement] }
+        Self { heard: vec![announcement], failed: 0 }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Contests: casting ballots on units in question or given up as a batch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::{About, Book, Hash, PeerId, Slot, Standing, UnitVerdict, Vote, merkle_path};
 
@@ -13,6 +13,8 @@ use crate::view::Stuck;
 #[derive(Debug, Default)]
 pub(crate) struct Contests {
     since_ms: BTreeMap<(u16, u64), u64>,
+    /// Convicts, and a unit of each that we, an anchor, have judged ourselves.
+    reviewed: BTreeMap<PeerId, (u16, u64)>,
     /// When a batch was first seen to be given up.
     given_up_ms: BTreeMap<Slot, u64>,
     /// When poison may be tried again, and the pause after that.
@@ -28,7 +30,38 @@ impl Active {
     pub(crate) fn settle_contests(&mut self, core: &mut Core) {
         self.post_leaves(core);
         self.cast_ballots(core);
+        self.review_convictions(core);
         self.vote_by_units(core);
+    }
+
+    /// An anchor executes one of the units by which a peer was convicted: more liars than honest peers may have
+    /// decided it before the anchor could look, and its ballot is above theirs.
+    fn review_convictions(&mut self, core: &mut Core) {
+        if !self.is_anchor(core.me) {
+            return;
+        }
+        let convicted = &self.ledger.last_verdict().convicted;
+        let mut reviewed = std::mem::take(&mut self.contests.reviewed);
+        // Who is convicted by other units now has not been reviewed.
+        reviewed.retain(|peer, at| convicted.get(peer).is_some_and(|c| c.units.contains(at)));
+        let has_spoken = |(stage, unit): &&(u16, u64)| {
+            let slot = self.ledger.slot(*stage, About::Unit(*unit));
+            slot.is_some_and(|slot| self.has_voted(&slot))
+        };
+        let mut open = BTreeSet::new();
+        for (peer, conviction) in convicted {
+            if reviewed.contains_key(peer) {
+                continue;
+            }
+            match conviction.units.iter().find(has_spoken) {
+                Some(unit) => drop(reviewed.insert(*peer, *unit)),
+                None => open.extend(conviction.units.first()),
+            }
+        }
+        self.contests.reviewed = reviewed;
+        for (stage, unit) in open.into_iter().take(UNITS_AT_ONCE) {
+            self.cast_ballot(core, stage, unit);
+        }
     }
 
     fn cast_ballots(&mut self, core: &mut Core) {

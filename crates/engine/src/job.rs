@@ -195,10 +195,7 @@ impl Job {
         }
         if self.announced.is_empty() {
             // All that we have heard was false.
-            let peers: Vec<PeerId> = core.links.keys().copied().collect();
-            for peer in peers {
-                core.send(peer, Message::WantJobs(vec![self.id]));
-            }
+            ask_for_announcements(core, self.id);
         }
         let plan = Box::new(Plan::new(manifest));
         self.phase = Phase::Parts { plan, attempt: Attempt::now(core.now.mono_ms) };
@@ -241,11 +238,12 @@ impl Job {
         self.phase = Phase::Active(active);
     }
 
-    /// Whether the job is one that this node's owner lends the machine to, and it is our turn at it.
+    /// Whether the job may be one that this node's owner lends the machine to, and it is our turn at it.
     fn is_for_us(&self, core: &mut Core) -> bool {
         let fitting = self.announced.iter().filter(|a| why_not(core, a).is_none());
         let level = fitting.map(|a| a.value().level).min();
         level.is_some_and(|level| self.is_eligible(core, level))
+            || core.config.works && self.announced.are_in_conflict()
     }
 
     /// Whether it is our turn: at once at the level that the submitter chose, and later, by our own clock,
@@ -265,8 +263,11 @@ impl Job {
             attempt.failed(now);
             core.wake_at(attempt.retry_ms);
             core.push(Effect::Seek { job: self.id });
-            // Its author may have told a false size.
+            // Its author may have told a false size, and others may know better.
             self.announced.turn();
+            if self.announced.are_in_conflict() {
+                ask_for_announcements(core, self.id);
+            }
         }
     }
 
@@ -354,14 +355,18 @@ pub(crate) fn why_not(core: &Core, announcement: &Signed<Announcement>) -> Optio
     None
 }
 
+fn ask_for_announcements(core: &mut Core, job: JobId) {
+    let peers: Vec<PeerId> = core.links.keys().copied().collect();
+    for peer in peers {
+        core.send(peer, Message::WantJobs(vec![job]));
+    }
+}
+
 /// Asks neighbours and the DHT for a job that is known by id only.
 fn seek_when_due(core: &mut Core, job: JobId, attempt: &mut Attempt) {
     if attempt.is_due(core.now.mono_ms) {
         attempt.failed(core.now.mono_ms);
-        let peers: Vec<PeerId> = core.links.keys().copied().collect();
-        for peer in peers {
-            core.send(peer, Message::WantJobs(vec![job]));
-        }
+        ask_for_announcements(core, job);
         core.push(Effect::Seek { job });
     }
     core.wake_at(attempt.retry_ms);

@@ -352,6 +352,7 @@ impl Active {
     /// Stops runs that nobody needs any more.
     pub(crate) fn drop_unwanted_runs(&mut self, core: &mut Core) {
         let verdict = self.ledger.last_verdict();
+        let is_anchor = self.is_anchor(core.me);
         let unwanted = |run: &Run| {
             let (stage, about) = run.place;
             let settled = match about {
@@ -359,7 +360,8 @@ impl Active {
                     let batch = verdict.batch(stage, batch);
                     matches!(batch.standing, Standing::Quorum { .. }) && batch.is_settled()
                 }
-                About::Unit(unit) => verdict.decided.contains(&(stage, unit)),
+                // An anchor may be the only one who can mend it.
+                About::Unit(unit) => !is_anchor && verdict.decided.contains(&(stage, unit)),
             };
             settled || self.over
         };

@@ -124,3 +124,26 @@ fn a_crowd_of_strangers_takes_up_bounded_room_and_is_gone_with_the_manifest() {
     assert_eq!(fetches.len(), 1);
     assert!(told.contains(&"run [0]".to_owned()), "{told:?}");
 }
+
+#[test]
+fn strangers_with_false_sizes_make_room_as_they_fail() {
+    let manifest = job_of("submitter", 1, 1);
+    let mut worker = Told::new("worker");
+    worker.meet("submitter");
+    for n in 0..4 {
+        let stranger = format!("stranger {n}");
+        let small = Announcement { manifest_bytes: 1 + n, ..of(&manifest) };
+        worker.hear(&stranger, announced(&stranger, small));
+        let Some(fetch) = fetch(&worker) else { continue };
+        let told = worker.tell(Event::Fetched {
+            fetch,
+            got: Err(FetchLoss::Missing(manifest.job().blob())),
+        });
+        assert!(told.contains(&"seek".to_owned()), "{told:?}");
+    }
+    worker.hear("submitter", announced("submitter", of(&manifest)));
+    worker.knows(&manifest);
+    worker.wait(500);
+    let told = worker.get_everything();
+    assert!(told.contains(&"run [0]".to_owned()), "{told:?}");
+}
