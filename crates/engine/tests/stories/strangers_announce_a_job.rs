@@ -135,10 +135,8 @@ fn strangers_with_false_sizes_make_room_as_they_fail() {
         let small = Announcement { manifest_bytes: 1 + n, ..of(&manifest) };
         worker.hear(&stranger, announced(&stranger, small));
         let Some(fetch) = fetch(&worker) else { continue };
-        let told = worker.tell(Event::Fetched {
-            fetch,
-            got: Err(FetchLoss::Missing(manifest.job().blob())),
-        });
+        let told = worker
+            .tell(Event::Fetched { fetch, got: Err(FetchLoss::Missing(manifest.job().blob())) });
         assert!(told.contains(&"seek".to_owned()), "{told:?}");
     }
     worker.hear("submitter", announced("submitter", of(&manifest)));
