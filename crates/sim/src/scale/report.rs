@@ -88,7 +88,7 @@ fn plot(title: &str, rows: &[Measured], numbers: &[(&str, Number)]) -> Plot {
         |title: &str, from, to| Axis { title: title.to_owned(), scale: Scale::Log, from, to };
     Plot {
         title: title.to_owned(),
-        x: axis("peers of the network", 5.0, power(most(&|row| row.nodes as f64)) * 2.0),
+        x: axis("peers of the network", fewest / 2.0, power(most(&|row| row.nodes as f64)) * 2.0),
         y: axis("", 10f64.powf(lowest.log10().floor()), power(highest)),
         series: series.collect(),
     }
@@ -97,4 +97,27 @@ fn plot(title: &str, rows: &[Measured], numbers: &[(&str, Number)]) -> Plot {
 fn point(row: &Measured, y: f64) -> Point {
     let label = if y < 10.0 { format!("{y:.2}") } else { format!("{y:.0}") };
     Point { x: row.nodes as f64, y, error: 0.0, label }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::measure::{JobSize, one_job};
+    use super::*;
+
+    #[test]
+    fn every_row_has_all_columns_and_every_picture_all_rows() {
+        let size = JobSize { units: 200, batch: 16, unit_ms: 10 };
+        let rows = [one_job(3, size, 1), one_job(5, size, 1)];
+        let columns = |line: &str| line.matches('|').count();
+        let heading = heading();
+        for line in heading.lines().map(str::to_owned).chain(rows.iter().map(Measured::row)) {
+            assert_eq!(columns(&line), columns(COLUMNS), "{line}");
+        }
+        for plot in [per_unit(&rows), per_peer(&rows)] {
+            assert!(plot.series.iter().all(|series| series.points.len() == rows.len()));
+            let lies = |axis: &Axis, value: f64| axis.from <= value && value <= axis.to;
+            let mut points = plot.series.iter().flat_map(|series| &series.points);
+            assert!(points.all(|point| lies(&plot.x, point.x) && lies(&plot.y, point.y)));
+        }
+    }
 }
