@@ -84,6 +84,7 @@ fn plot(title: &str, rows: &[Measured], numbers: &[(&str, Number)]) -> Plot {
         points: rows.iter().map(|row| point(row, number(row))).collect(),
         is_joined: true,
     });
+    let fewest = least(|row| row.nodes as f64).min(10.0);
     let axis =
         |title: &str, from, to| Axis { title: title.to_owned(), scale: Scale::Log, from, to };
     Plot {
