@@ -23,9 +23,9 @@ pub(crate) struct Scale {
     batch: u32,
     #[arg(long, env = "SIM_UNIT_MS", default_value_t = 10)]
     unit_ms: u64,
-    /// Peers of the networks in which somebody comes late, or many leave.
-    #[arg(long, env = "SIM_SOME", default_value_t = 1000)]
-    some: usize,
+    /// The network in which somebody comes late, or many leave, and the units of the job on it.
+    #[arg(long, env = "SIM_SOME", value_parser = network, default_value = "300:20000")]
+    some: (usize, u64),
     /// Idle peers that a job of 100 units meets.
     #[arg(long, env = "SIM_IDLE", default_value_t = 10_000)]
     idle: usize,
@@ -84,7 +84,8 @@ impl Scale {
             rows.push(self.measure(&mut known, (sim::ONE_JOB, nodes, units), job)?);
         }
         let jobs = rows.len();
-        let size = JobSize { units: 20_000, batch: 16, unit_ms: 1000 };
+        let (some, units) = some;
+        let size = JobSize { units, batch: 16, unit_ms: 1000 };
         if self.wants(What::Late) {
             let job = || sim::late_joiner(some, size, seed);
             rows.push(self.measure(&mut known, (sim::LATE_JOINER, some, size.units), job)?);
@@ -156,8 +157,10 @@ impl Scale {
         let Self { networks, batch, unit_ms, some, idle, seed, only, .. } = self;
         let networks: Vec<String> = networks.iter().map(|(n, u)| format!("{n}:{u}")).collect();
         let mut options = format!(
-            "--networks {} --batch {batch} --unit-ms {unit_ms} --some {some} --idle {idle} --seed {seed}",
-            networks.join(",")
+            "--networks {} --batch {batch} --unit-ms {unit_ms} --some {}:{} --idle {idle} --seed {seed}",
+            networks.join(","),
+            some.0,
+            some.1
         );
         let names = only.iter().filter_map(ValueEnum::to_possible_value);
         let only: Vec<String> = names.map(|name| name.get_name().to_owned()).collect();

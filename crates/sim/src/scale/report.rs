@@ -16,14 +16,14 @@ impl Measured {
     /// One line of the table.
     pub fn row(&self) -> String {
         format!(
-            "| {} | {} | {} | {} | {} | {:.0} | {:.0} | {:.2} | {:.2} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.1} | {} |",
+            "| {} | {} | {} | {} | {} | {:.0} | {} | {:.2} | {:.2} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.1} | {} |",
             self.what,
             self.nodes,
             self.units,
             self.level,
             self.participants,
             self.accepted_s,
-            self.sealed_s,
+            self.sealed_s.map_or_else(|| "–".to_owned(), |seconds| format!("{seconds:.0}")),
             self.executions_per_unit,
             self.messages_per_unit(),
             self.bytes_per_unit(),
