@@ -9,15 +9,16 @@ use sim::{JobSize, Measured};
 
 #[derive(Debug, Args)]
 pub(crate) struct Scale {
-    /// Networks and the units of the job on each.
+    /// Networks, the units of the job on each, and its eligibility level if it is to be another than a submitter
+    /// would choose: peers:units or peers:units:level.
     #[arg(
         long,
         env = "SIM_NETWORKS",
         value_delimiter = ',',
-        value_parser = network,
+        value_parser = network_at_level,
         default_value = "10:100000,100:100000,1000:1000000,10000:1000000"
     )]
-    networks: Vec<(usize, u64)>,
+    networks: Vec<(usize, u64, Option<u8>)>,
     /// Units of a batch in these jobs, and how long one takes, in virtual milliseconds.
     #[arg(long, env = "SIM_BATCH", default_value_t = 1024)]
     batch: u32,
@@ -66,6 +67,17 @@ fn network(text: &str) -> Result<(usize, u64), String> {
     }
 }
 
+fn network_at_level(text: &str) -> Result<(usize, u64, Option<u8>), String> {
+    let (of, level) = match text.match_indices(':').nth(1) {
+        Some((at, _)) => (&text[..at], Some(&text[at + 1..])),
+        None => (text, None),
+    };
+    let (peers, units) = network(of)?;
+    let level = level.map(str::parse).transpose();
+    let level = level.map_err(|_| "expected a level from 0 to 32 after the second colon")?;
+    Ok((peers, units, level.filter(|level| *level <= 32)))
+}
+
 /// The rows so far.
 #[derive(Debug, Default, Deserialize)]
 struct Rows {
@@ -79,8 +91,10 @@ impl Scale {
         let mut rows = Vec::new();
         writeln!(io::stderr(), "{}", sim::heading())?;
         let Self { batch, unit_ms, some, idle, seed, .. } = *self;
-        for (nodes, units) in self.networks.iter().filter(|_| self.wants(What::Jobs)).copied() {
-            let job = || sim::one_job(nodes, JobSize { units, batch, unit_ms }, seed);
+        for (nodes, units, level) in
+            self.networks.iter().filter(|_| self.wants(What::Jobs)).copied()
+        {
+            let job = || sim::one_job(nodes, JobSize { units, batch, unit_ms }, level, seed);
             rows.push(self.measure(&mut known, (sim::ONE_JOB, nodes, units), job)?);
         }
         let jobs = rows.len();
@@ -155,7 +169,13 @@ impl Scale {
     /// How to make the file again.
     fn made_by(&self) -> String {
         let Self { networks, batch, unit_ms, some, idle, seed, only, .. } = self;
-        let networks: Vec<String> = networks.iter().map(|(n, u)| format!("{n}:{u}")).collect();
+        let tell = |(nodes, units, level): &(usize, u64, Option<u8>)| {
+            format!(
+                "{nodes}:{units}{}",
+                level.map_or_else(String::new, |level| format!(":{level}"))
+            )
+        };
+        let networks: Vec<String> = networks.iter().map(tell).collect();
         let mut options = format!(
             "--networks {} --batch {batch} --unit-ms {unit_ms} --some {}:{} --idle {idle} --seed {seed}",
             networks.join(","),

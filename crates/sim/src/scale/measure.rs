@@ -147,10 +147,12 @@ fn resident_gib() -> f64 {
     (resident.unwrap_or(0) << 12) as f64 / f64::from(1 << 30)
 }
 
-/// One job on a network where nothing happens to anybody.
-pub fn one_job(nodes: usize, size: JobSize, seed: u64) -> Measured {
+/// One job on a network where nothing happens to anybody, at the level that a submitter chooses or another.
+pub fn one_job(nodes: usize, size: JobSize, level: Option<u8>, seed: u64) -> Measured {
     let JobSize { units, batch, unit_ms } = size;
-    let swarm = Swarm::new(nodes, manifest(nodes, units, batch, seed), unit_ms, seed, &[]);
+    let mut manifest = manifest(nodes, units, batch, seed);
+    manifest.policy.level = level.unwrap_or(manifest.policy.level);
+    let swarm = Swarm::new(nodes, manifest, unit_ms, seed, &[]);
     finish(swarm, ONE_JOB, nodes, |swarm| {
         let Counts { steps, events, .. } = swarm.counts;
         format!("{steps} steps, {events} events")
@@ -193,7 +195,7 @@ pub fn herd(nodes: usize, seed: u64) -> Measured {
 /// Three in ten peers leave at the same moment, half-way.
 pub fn third_leaves(nodes: usize, size: JobSize, seed: u64) -> Measured {
     let JobSize { units, batch, unit_ms } = size;
-    let plain = one_job(nodes, size, seed);
+    let plain = one_job(nodes, size, None, seed);
     let mut swarm = Swarm::new(nodes, manifest(nodes, units, batch, seed), unit_ms, seed, &[]);
     let half_ms = 1000 + (plain.accepted_s * 500.0) as u64;
     let gone = |node: &usize| protocol::hash("gone", &[&node.to_le_bytes()]).as_bytes()[0] < 77;

@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn every_row_has_all_columns_and_every_picture_all_rows() {
         let size = JobSize { units: 200, batch: 16, unit_ms: 10 };
-        let rows = [one_job(3, size, 1), one_job(5, size, 1)];
+        let rows = [one_job(3, size, None, 1), one_job(5, size, None, 1)];
         let columns = |line: &str| line.matches('|').count();
         let heading = heading();
         for line in heading.lines().map(str::to_owned).chain(rows.iter().map(Measured::row)) {
