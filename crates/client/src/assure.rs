@@ -7,9 +7,10 @@
 //!
 //! of the units wrong: f^k is what a quorum of k gives alone (and all there is without audits, p = 0);
 //! beside audits of 10 % about √N wrong units survive in a job however long it is, and twice the audits
-//! halve that. With a single vote (k = 1) about ten times as many survive, hence *c*. Fitted to the
-//! simulations of the protocol for N = 50 to 1,000, U = 2,000 to 200,000, f up to 30 % and p from 2 % to
-//! 40 %, in which coalitions knew all assignments and chose the worst rate of lying; docs/TRUST.md has them.
+//! halve that. Single jobs scatter around that mean, so that c = 2 is promised; with a single vote (k = 1)
+//! about ten times as many survive, and c = 14. Fitted to simulations of the protocol for N = 50 to 1,000,
+//! U = 2,000 to 200,000, f up to 30 % and p from 2 % to 40 %, in which coalitions knew all assignments and
+//! chose the worst rate of lying; docs/TRUST.md has them.
 //! Beyond f = 30 % nothing is promised.
 //!
 //! Errors compose: a result that n units lead to is wrong if any of them is, with 1 − (1 − e)^n.
@@ -30,8 +31,9 @@ pub(crate) const LIARS_DEFAULT: f64 = 0.2;
 const PEERS_MEASURED_MIN: u64 = 50;
 /// Audits at which about √N wrong units survive.
 const AUDITS_MEASURED: f64 = 0.1;
-/// How many times as many survive where a single vote is accepted.
-const SINGLE_VOTE: f64 = 10.0;
+/// How many times as many are reckoned with, and where a single vote is accepted.
+const MARGIN: f64 = 2.0;
+const SINGLE_VOTE: f64 = 14.0;
 /// What is tried for a target: audits from 10 % up. Quorums of one have a floor at honest errors.
 const AUDITS_TRIED: [u32; 9] =
     [100_000, 150_000, 200_000, 250_000, 300_000, 350_000, 400_000, 450_000, AUDIT_PPM_MAX];
@@ -158,7 +160,7 @@ pub(crate) fn unit_error(quorum: u8, audit_ppm: u32, liars: f64, peers: u64, uni
     if audit_ppm == 0 {
         return by_quorum;
     }
-    let times = if quorum < QUORUM_TRIED_MIN { SINGLE_VOTE } else { 1.0 };
+    let times = if quorum < QUORUM_TRIED_MIN { SINGLE_VOTE } else { MARGIN };
     let survivors =
         times * (peers.max(PEERS_MEASURED_MIN) as f64).sqrt() * AUDITS_MEASURED / ppm(audit_ppm);
     by_quorum.min(survivors / units.max(1) as f64)
