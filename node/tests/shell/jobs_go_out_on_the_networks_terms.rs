@@ -76,6 +76,7 @@ async fn a_job_carries_its_stamp_and_what_its_author_left_open() {
     }
     let mut large = guests::squares(&body.node);
     large.stages[0].source = client::DraftSource::Range { from: 0, to: 1 << 24, block: 1 };
+    large.stages[0].batch = 1024;
     large.stages[0].limits.cpu_ms = 86_400_000;
     let refused = body.node.submit(large).await.unwrap_err().to_string();
     assert!(refused.contains("32 bits") && refused.contains("hint: lower"), "{refused}");
