@@ -1,8 +1,8 @@
 //! Says something wrong about a unit and then stands by it with a ballot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::{Item, JobId};
+use protocol::{Item, JobId, Slot};
 
 use super::junk_voter::ballot;
 use super::part::{Part, Ran, Task};
@@ -13,11 +13,13 @@ use crate::chance::Chance;
 pub(super) struct Contester {
     chance: Chance,
     ballots: BTreeMap<JobId, Vec<Item>>,
+    /// Where it has voted: it never contradicts itself.
+    spoken: BTreeSet<(JobId, Slot)>,
 }
 
 impl Contester {
     pub(super) fn new(chance: Chance) -> Self {
-        Self { chance, ballots: BTreeMap::new() }
+        Self { chance, ballots: BTreeMap::new(), spoken: BTreeSet::new() }
     }
 }
 
@@ -38,6 +40,15 @@ impl Part for Contester {
     fn write(&mut self, job: JobId, mut items: Vec<Item>) -> Vec<Item> {
         let waiting = self.ballots.entry(job).or_default();
         items.extend(waiting.drain(..waiting.len().min(16)));
+        items.retain(|item| match item {
+            Item::Vote(vote) => self.spoken.insert((job, vote.slot)),
+            Item::Certificate(_)
+            | Item::Leaves(_)
+            | Item::Abstention(_)
+            | Item::Seal(_)
+            | Item::Keepers(_)
+            | Item::Cancel => true,
+        });
         items
     }
 }
