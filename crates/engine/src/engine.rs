@@ -419,8 +419,13 @@ impl Engine {
         let now = self.core.now.mono_ms;
         let job = self.jobs.entry(id).or_insert_with(|| Job::new(id, now));
         // Before the announcement it cannot be known whether the submitter is asking.
-        let submitter = job.manifest().map(|manifest| manifest.submitter);
-        if submitter.is_none_or(|submitter| submitter == from) {
+        let may_be_its = match job.manifest() {
+            Some(manifest) => manifest.submitter == from,
+            None => {
+                job.announced.is_empty() || job.announced.authors().any(|author| author == from)
+            }
+        };
+        if may_be_its {
             job.kept_for = Some(from);
             if let Some(active) = job.active() {
                 active.kept_for = Some(from);

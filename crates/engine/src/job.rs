@@ -142,10 +142,13 @@ impl Job {
 
     /// Starts to fetch what the next phase needs, if that is due.
     pub(crate) fn pursue(&mut self, core: &mut Core) {
-        let wanted =
-            self.submitted || self.opened || self.kept_for.is_some() || self.is_for_us(core);
-        if matches!(self.phase, Phase::Noted) && wanted {
+        let wanted = self.is_wanted(core);
+        let in_doubt = core.config.works && self.announced.are_in_conflict();
+        if matches!(self.phase, Phase::Noted) && (wanted || in_doubt) {
             self.phase = Phase::Manifest(Attempt::now(core.now.mono_ms));
+        }
+        if wanted {
+            self.begin_when_complete(core);
         }
         let (now, authors) = (core.now.mono_ms, self.announced.authors());
         let manifest = self.announced.first().map(|a| a.value().manifest());
@@ -154,7 +157,8 @@ impl Job {
                 let from = providers(core, authors, &[]);
                 fetch_when_due(core, self.id, attempt, now, from, || Want::Manifest(manifest));
             }
-            (Phase::Parts { plan, attempt }, _) => {
+            // A manifest may have come only to tell whose announcement is true.
+            (Phase::Parts { plan, attempt }, _) if wanted => {
                 let from = providers(core, authors, &[]);
                 let parts = plan.missing_parts();
                 let want = || Want::Inputs { blobs: vec![], trees: vec![], parts };
@@ -164,7 +168,8 @@ impl Job {
             (Phase::Seeking(attempt), _) if self.opened || self.kept_for.is_some() => {
                 seek_when_due(core, self.id, attempt)
             }
-            (Phase::Seeking(_) | Phase::Noted | Phase::Broken { .. } | Phase::Manifest(_), _) => {}
+            (Phase::Seeking(_) | Phase::Noted | Phase::Broken { .. } | Phase::Manifest(_), _)
+            | (Phase::Parts { .. }, _) => {}
         }
     }
 
@@ -199,7 +204,9 @@ impl Job {
         }
         let plan = Box::new(Plan::new(manifest));
         self.phase = Phase::Parts { plan, attempt: Attempt::now(core.now.mono_ms) };
-        self.begin_when_complete(core);
+        if self.is_wanted(core) {
+            self.begin_when_complete(core);
+        }
     }
 
     fn take_parts(&mut self, core: &mut Core, parts: Vec<(BlobId, Tree)>) {
@@ -238,12 +245,20 @@ impl Job {
         self.phase = Phase::Active(active);
     }
 
-    /// Whether the job may be one that this node's owner lends the machine to, and it is our turn at it.
+    /// Whether somebody here needs the job, or we have worked on it before a restart.
+    fn is_wanted(&self, core: &mut Core) -> bool {
+        self.submitted
+            || self.opened
+            || self.kept_for.is_some()
+            || !self.traces.is_empty()
+            || self.is_for_us(core)
+    }
+
+    /// Whether the job is one that this node's owner lends the machine to, and it is our turn at it.
     fn is_for_us(&self, core: &mut Core) -> bool {
         let fitting = self.announced.iter().filter(|a| why_not(core, a).is_none());
         let level = fitting.map(|a| a.value().level).min();
         level.is_some_and(|level| self.is_eligible(core, level))
-            || core.config.works && self.announced.are_in_conflict()
     }
 
     /// Whether it is our turn: at once at the level that the submitter chose, and later, by our own clock,

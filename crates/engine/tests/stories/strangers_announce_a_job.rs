@@ -50,8 +50,9 @@ fn a_stranger_s_announcement_does_not_keep_the_submitter_s_out() {
     let told = other.get_everything();
     assert!(told.contains(&"send want jobs".to_owned()), "{told:?}");
     assert!(!told.iter().any(|line| line.starts_with("run")), "{told:?}");
-    let told = other.hear("submitter", announced("submitter", of(&manifest)));
+    other.hear("submitter", announced("submitter", of(&manifest)));
     assert_eq!(passed_on(&other).len(), 1);
+    let told = other.get_everything();
     assert!(told.contains(&"run [0]".to_owned()), "{told:?}");
 }
 
@@ -66,6 +67,7 @@ fn an_announcement_with_another_expiry_never_makes_a_worker_forget_what_it_signe
     let told = worker.get_everything();
     assert!(!told.iter().any(|line| line.starts_with("run")), "nothing true was heard: {told:?}");
     worker.hear("submitter", announced("submitter", of(&manifest)));
+    worker.get_everything();
     let (run, units) = worker.runs()[0].clone();
     worker.finish(run, &units);
     worker.sync();
@@ -120,7 +122,8 @@ fn a_crowd_of_strangers_takes_up_bounded_room_and_is_gone_with_the_manifest() {
     let got = Ok(Got::Manifest(Box::new(manifest.clone())));
     worker.tell(Event::Fetched { fetch: fetches[0], got });
     worker.get_everything();
-    let told = worker.hear("submitter", announced("submitter", of(&manifest)));
+    worker.hear("submitter", announced("submitter", of(&manifest)));
+    let told = worker.get_everything();
     assert_eq!(fetches.len(), 1);
     assert!(told.contains(&"run [0]".to_owned()), "{told:?}");
 }
@@ -144,4 +147,19 @@ fn strangers_with_false_sizes_make_room_as_they_fail() {
     worker.wait(500);
     let told = worker.get_everything();
     assert!(told.contains(&"run [0]".to_owned()), "{told:?}");
+}
+
+#[test]
+fn a_dispute_about_a_job_that_is_not_for_us_costs_its_manifest_and_no_more() {
+    let mut manifest = job_of("submitter", 1, 1);
+    manifest.stages[0].limits.memory_bytes = 2 << 30;
+    let mut worker = Told::new("worker");
+    worker.meet("submitter");
+    worker.knows(&manifest);
+    assert_eq!(worker.hear("submitter", announced("submitter", of(&manifest))), ["record"]);
+    let mut told = worker.hear("stranger", announced("stranger", of(&manifest)));
+    assert!(told.contains(&"fetch manifest".to_owned()), "{told:?}");
+    told = worker.get_everything();
+    assert_eq!(told, ["record"], "nothing is joined or fetched");
+    assert_eq!(worker.wait(60_000), Vec::<String>::new());
 }

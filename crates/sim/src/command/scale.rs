@@ -73,9 +73,13 @@ fn network_at_level(text: &str) -> Result<(usize, u64, Option<u8>), String> {
         None => (text, None),
     };
     let (peers, units) = network(of)?;
-    let level = level.map(str::parse).transpose();
-    let level = level.map_err(|_| "expected a level from 0 to 32 after the second colon")?;
-    Ok((peers, units, level.filter(|level| *level <= 32)))
+    match level.map(str::parse::<u8>) {
+        None => Ok((peers, units, None)),
+        Some(Ok(level)) if level <= 32 => Ok((peers, units, Some(level))),
+        Some(Ok(_) | Err(_)) => {
+            Err("expected a level from 0 to 32 after the second colon".to_owned())
+        }
+    }
 }
 
 /// The rows so far.

@@ -49,6 +49,7 @@ impl Part for Stager {
             for item in &step.value().items {
                 if let Item::Vote(vote) = item
                     && let (0, About::Batch(batch)) = (vote.slot.stage, vote.slot.about)
+                    && batch < plan.partition(0).batches()
                 {
                     let units = plan.partition(0).units_of(batch);
                     self.voted.extend(units.take(2).map(|unit| (step.value().job, unit)));
