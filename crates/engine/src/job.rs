@@ -147,8 +147,11 @@ impl Job {
         if matches!(self.phase, Phase::Noted) && (wanted || in_doubt) {
             self.phase = Phase::Manifest(Attempt::now(core.now.mono_ms));
         }
-        if wanted {
+        if wanted && matches!(self.phase, Phase::Parts { .. }) {
             self.begin_when_complete(core);
+            if let Some(active) = self.active() {
+                active.advance(core);
+            }
         }
         let (now, authors) = (core.now.mono_ms, self.announced.authors());
         let manifest = self.announced.first().map(|a| a.value().manifest());
