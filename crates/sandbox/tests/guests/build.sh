@@ -15,5 +15,8 @@ clang++-19 $flags -fno-exceptions -std=c++17 -o iostream.wasm iostream.cpp
 
 rust="${RUSTC:-rustc}"
 options="--edition 2024 --target wasm32-wasip1 -Copt-level=z -Clto=fat -Cstrip=symbols -Cpanic=abort -Ccodegen-units=1"
-$rust $options ${RUST_OPTIONS:-} -o program.wasm program.rs
+# Panics name their sources: without the folders of whoever builds.
+home="${CARGO_HOME:-$HOME/.cargo}"
+$rust $options --remap-path-prefix "$PWD=." --remap-path-prefix "$home=cargo" ${RUST_OPTIONS:-} \
+    -o program.wasm program.rs
 ls -l *.wasm
