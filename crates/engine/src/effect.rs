@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use protocol::{BlobRef, Gathered, Hash, JobId, Message, Outcome, PeerId, Plan};
+use protocol::{BlobRef, Hash, JobId, Message, Outcome, PeerId, Plan};
 
-use crate::{FetchId, PackId, ProbeId, Receipt, RecordId, RunId};
+use crate::{FetchId, PackId, ProbeId, Reads, Receipt, RecordId, RunId};
 
 /// One thing to do, in the order in which it was polled.
 #[derive(Clone, Debug)]
@@ -57,15 +57,14 @@ pub enum Effect {
         want: Want,
         from: Vec<PeerId>,
     },
-    /// Execute units of one stage. `packs` are what a gathering stage reads, in order of batches.
+    /// Execute units of one stage, which find there what they read of others.
     Run {
         run: RunId,
         job: JobId,
         plan: Arc<Plan>,
         stage: u16,
         units: Vec<u64>,
-        gathered: Option<Gathered>,
-        packs: Vec<BlobRef>,
+        reads: Arc<Reads>,
     },
     /// Stop a run within a second; units already reported stand.
     Stop {
@@ -129,8 +128,11 @@ pub enum Want {
     Inputs { blobs: Vec<BlobRef>, trees: Vec<BlobRef>, parts: Vec<BlobRef> },
     /// The outcomes' digests from a batch's pack, checked against its root, and nothing else of it.
     Leaves(PackWant),
-    /// Packs with the outputs that are not inside them, each checked against its root.
-    Packs(Vec<PackWant>),
+    /// Packs, each checked against its root, with the outputs that are not inside them or without.
+    Packs { wants: Vec<PackWant>, outputs: bool },
+    /// What these units of a stage need: their parts, and of each pack, checked against its root, the outputs
+    /// that they read.
+    Reads { plan: Arc<Plan>, stage: u16, units: std::ops::Range<u64>, packs: Vec<PackWant> },
 }
 
 /// A batch's outcomes: any of `packs` will do that has `units` outcomes under `root`.
@@ -143,4 +145,6 @@ pub struct PackWant {
     pub packs: Vec<BlobRef>,
     /// Peers that say they have one of them.
     pub holders: Vec<PeerId>,
+    /// Whether units that ask to be continued are no failures.
+    pub goes_on: bool,
 }

@@ -491,12 +491,8 @@ impl Engine {
             return;
         }
         while self.core.running < self.core.config.cores {
-            let core = &self.core;
-            let mut queue: Vec<(u64, u8, u64, JobId)> =
-                self.jobs.values().filter_map(|job| turn(core, job)).collect();
-            queue.sort();
             let mut started = false;
-            for (.., id) in queue {
+            for id in self.queue() {
                 let active = self.jobs.get_mut(&id).and_then(Job::active);
                 if active.is_some_and(|active| active.take_work(&mut self.core)) {
                     started = true;
@@ -507,6 +503,18 @@ impl Engine {
                 return;
             }
         }
+        // One after the other: whoever comes first is the likeliest to run next.
+        if let Some(active) = self.queue().first().and_then(|id| self.jobs.get_mut(id)?.active()) {
+            active.prefetch(&mut self.core);
+        }
+    }
+
+    /// Jobs with work for this node, the next one first.
+    fn queue(&self) -> Vec<JobId> {
+        let mut queue: Vec<(u64, u8, u64, JobId)> =
+            self.jobs.values().filter_map(|job| turn(&self.core, job)).collect();
+        queue.sort();
+        queue.into_iter().map(|(.., id)| id).collect()
     }
 }
 

@@ -408,12 +408,10 @@ pub(crate) fn fetch_when_due(
     }
 }
 
-/// What a worker or keeper of a job has to hold.
-pub(crate) fn inputs_of(plan: &Plan) -> Want {
+/// What a worker of a job has to hold, whichever units it runs; or all of a job, the parts of its datasets,
+/// too.
+pub(crate) fn inputs_of(plan: &Plan, all: bool) -> Want {
     let manifest = plan.manifest();
-    let trees: Vec<BlobRef> = manifest.stages.iter().flat_map(|stage| stage.trees()).collect();
-    let mut blobs = manifest.blobs();
-    blobs.retain(|blob| !trees.contains(blob));
     let parts = manifest.stages.iter().filter_map(|stage| match &stage.source {
         Source::Parts(parts) => Some(parts.tree),
         Source::Range(_)
@@ -422,7 +420,12 @@ pub(crate) fn inputs_of(plan: &Plan) -> Want {
         | Source::Gather(_)
         | Source::ByName(_) => None,
     });
-    Want::Inputs { blobs, parts: parts.collect(), trees }
+    let parts: Vec<BlobRef> = parts.collect();
+    let trees = manifest.stages.iter().flat_map(|stage| stage.trees());
+    let trees: Vec<BlobRef> = trees.filter(|tree| all || !parts.contains(tree)).collect();
+    let mut blobs = manifest.blobs();
+    blobs.retain(|blob| !trees.contains(blob));
+    Want::Inputs { blobs, parts, trees }
 }
 
 /// The messages that tell a neighbour about a job.

@@ -91,7 +91,9 @@ impl Active {
         let from = self.holders();
         let holders = few(&holders);
         let attempt = self.wanted.attempts.entry((slot, root)).or_insert_with(|| Attempt::now(now));
-        let want = || Want::Leaves(PackWant { stage, batch, units, root, packs, holders });
+        let goes_on = false;
+        let want =
+            || Want::Leaves(PackWant { stage, batch, units, root, packs, holders, goes_on });
         fetch_when_due(core, self.id, attempt, now, from, want);
     }
 

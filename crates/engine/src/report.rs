@@ -80,8 +80,7 @@ impl Active {
         if self.plan().manifest().expires_ms < core.now.unix_ms {
             return JobState::Expired;
         }
-        if let Some((stage, failed)) = self.inputs.failed_reading() {
-            let stage = self.plan().stage(stage).upstream().unwrap_or(stage);
+        if let Some((stage, failed)) = self.inputs.failed_reading(self) {
             return JobState::Failed { stage, failed };
         }
         if self.is_settled() {
@@ -138,13 +137,17 @@ impl Active {
         self.plan().partition(stage).units() - view.accepted - view.self_executed
     }
 
-    /// Units of stages that cannot start before an earlier one is done.
+    /// Units of batches that cannot start before earlier ones are done.
     fn downstream_units(&self) -> u64 {
-        let verdict = self.ledger.last_verdict();
-        let waiting = self.plan().stages().filter(|s| {
-            self.plan().stage(*s).upstream().is_some() && verdict.gathered(*s).is_none()
-        });
-        waiting.map(|stage| self.plan().partition(stage).units()).sum()
+        let (plan, verdict) = (self.plan(), self.ledger.last_verdict());
+        let waiting = |stage: u16| {
+            let partition = plan.partition(stage);
+            let is_waiting =
+                |batch: &u32| verdict.gathered(plan, stage, About::Batch(*batch)).is_none();
+            let waiting = (0..partition.batches()).filter(is_waiting);
+            waiting.map(|batch| partition.units_of(batch).count() as u64).sum::<u64>()
+        };
+        plan.stages().filter(|stage| plan.is_dependent(*stage)).map(waiting).sum()
     }
 
     /// Units of a stage by verdict alone, and the batches in which some have none.

@@ -269,7 +269,7 @@ impl Story {
                 let fits = known.filter(|leaves| leaves.len() as u64 == want.units);
                 fits.cloned().map(Got::Leaves).ok_or_else(|| missing(want.packs.first()))
             }
-            Want::Packs(wants) => {
+            Want::Packs { wants, .. } | Want::Reads { packs: wants, .. } => {
                 let packs: Option<Vec<BlobRef>> =
                     wants.iter().map(|want| want.packs.first().copied()).collect();
                 let packs = packs.ok_or_else(|| missing(None))?;

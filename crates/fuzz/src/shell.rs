@@ -136,8 +136,9 @@ impl Shell {
             Effect::Fetch { fetch, job, want, .. } => {
                 assert!(self.fetches.insert(fetch, (job, want)).is_none(), "an id was used twice");
             }
-            Effect::Run { run, job, plan, stage, units, gathered, .. } => {
-                let hash = |unit: u64| plan.unit_hash(stage, unit, gathered);
+            Effect::Run { run, job, plan, stage, units, reads } => {
+                let hash =
+                    |unit: u64| plan.unit_hash(stage, unit, reads.gathered(&plan, stage, unit));
                 let left =
                     units.iter().map(|unit| (*unit, hash(*unit).expect("it can be derived")));
                 let running = Running { job, stage, left: left.collect() };

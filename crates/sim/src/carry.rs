@@ -32,8 +32,8 @@ impl World {
                 let end = Happening::FetchEnds { node: index, life, fetch, job, want, from };
                 self.later(in_us, end);
             }
-            Effect::Run { run, job, plan, stage, units, gathered, packs } => {
-                self.run_units(index, run, (job, plan, stage), units, gathered, &packs);
+            Effect::Run { run, job, plan, stage, units, reads } => {
+                self.run_units(index, run, (job, plan, stage), units, reads);
             }
             Effect::Stop { run } => {
                 let life = self.nodes[index].life;

@@ -91,7 +91,10 @@ impl Names {
                     Want::Inputs { blobs, trees, .. } => {
                         format!("{} blobs {} trees", blobs.len(), trees.len())
                     }
-                    Want::Packs(packs) => format!("{} packs", packs.len()),
+                    Want::Packs { wants, .. } => format!("{} packs", wants.len()),
+                    Want::Reads { stage, packs, .. } => {
+                        format!("{} packs that stage {stage} reads", packs.len())
+                    }
                     Want::Leaves(pack) => format!("leaves of s{}b{}", pack.stage, pack.batch),
                 };
                 let from: Vec<String> = from.iter().map(|peer| self.peer(*peer)).collect();

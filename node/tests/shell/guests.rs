@@ -31,6 +31,7 @@ pub(crate) fn squares(node: &Node) -> Draft {
             inputs: vec![],
             limits: DraftLimits::default(),
             batch: 4,
+            links: protocol::Links::default(),
         }],
     }
 }
@@ -95,6 +96,7 @@ pub(crate) fn range(module: &[u8], units: u64) -> Stage {
         inputs: vec![],
         limits: UnitLimits::default(),
         batch: 8,
+        links: protocol::Links::default(),
     }
 }
 

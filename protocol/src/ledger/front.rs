@@ -124,6 +124,7 @@ impl Ledger {
     pub fn verdict(&mut self) -> &Verdict {
         let Self { plan, books, logs, equivocators, stamps, .. } = self;
         self.fold.bring_up_to_date(plan, books, logs, equivocators, stamps);
+        self.touched.append(&mut self.fold.take_moved());
         self.fold.verdict()
     }
 
@@ -142,7 +143,8 @@ impl Ledger {
         std::mem::take(&mut self.news)
     }
 
-    /// Batches about which, or about whose units, anything was said or taken back since the last call.
+    /// Batches about which, or about whose units, anything was said or taken back since the last call, and
+    /// those that read something else by now.
     pub fn take_touched(&mut self) -> BTreeSet<(u16, u32)> {
         std::mem::take(&mut self.touched)
     }

@@ -371,7 +371,7 @@ impl Swarm {
             Want::Manifest(_) => Got::Manifest(Box::new(self.manifest.clone())),
             Want::Inputs { .. } => Got::Inputs { parts: Vec::new() },
             Want::Leaves(PackWant { root, .. }) => Got::Leaves(self.packs[&root].clone()),
-            Want::Packs(wants) => {
+            Want::Packs { wants, .. } | Want::Reads { packs: wants, .. } => {
                 let packs = wants.iter().filter_map(|want| want.packs.first().copied()).collect();
                 Got::Packs { packs, failed: 0 }
             }
