@@ -1,7 +1,7 @@
 //! A draft: a manifest before its submitter's node has signed, dated and salted it.
 
 use protocol::{
-    Axis, Gather, Grid, Hash, Input, InputSource, Manifest, PROTOCOL, Parts, PeerId, Policy, Range,
+    Axis, ByName, Each, Gather, Grid, Hash, Input, InputSource, Links, Manifest, PROTOCOL, Parts, PeerId, Policy, Range,
     SEMANTICS, Source, Stage, Stdin, UnitLimits,
 };
 use serde::{Deserialize, Serialize};
@@ -156,6 +156,15 @@ pub struct DraftLimits {
 }
 
 impl Draft {
+    /// How many units each stage has.
+    pub fn unit_counts(&self) -> Vec<u64> {
+        let mut counts = Vec::with_capacity(self.stages.len());
+        for stage in &self.stages {
+            counts.push(stage.unit_count(&counts));
+        }
+        counts
+    }
+
     /// The manifest that `submitter` publishes at `created_ms` (milliseconds since 1970).
     ///
     /// It is not checked yet: [`Manifest::check`].

@@ -11,9 +11,9 @@ mod quantity;
 
 pub use assure::{Goal, Promise, Shape, Unreachable, show_share};
 pub use draft::{
-    Draft, DraftAxis, DraftInput, DraftLimits, DraftPolicy, DraftSource, DraftStage, DraftStdin,
+    Draft, DraftAxis, DraftInput, DraftLimits, DraftLinks, DraftPolicy, DraftSource, DraftStage, DraftStdin,
 };
 pub use http::{ApiFile, Client, ClientError, Events, api_file, token_file};
-pub use jobfile::{Cut, JobFile, JobFileError, SourceSpec, StageSpec, StdinSpec};
+pub use jobfile::{Cut, JobFile, JobFileError, RepeatSpec, SourceSpec, StageSpec, StdinSpec};
 pub use prepare::{BlobSource, PrepareError, Prepared, Warning, check, default_batch, prepare};
 pub use quantity::{QuantityError, parse_bytes, parse_duration_ms, show_bytes, show_duration_ms};

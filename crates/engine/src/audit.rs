@@ -246,10 +246,10 @@ impl Active {
         }
         let (packs, holders) = self.packs_of(stage, About::Batch(batch), root);
         let units = self.plan().partition(stage).units_of(batch);
-        let units = units.end - units.start;
-        let holders = few(&holders);
-        let goes_on = false;
-        (!packs.is_empty()).then_some(PackWant { stage, batch, units, root, packs, holders, goes_on })
+        let (first_unit, units) = (units.start, units.end - units.start);
+        let (holders, goes_on) = (few(&holders), false);
+        let want = PackWant { stage, batch, first_unit, units, root, packs, holders, goes_on };
+        (!want.packs.is_empty()).then_some(want)
     }
 
     /// The leaves for waiting ballots are here, or nobody gives them: then they are cast without a path,

@@ -140,6 +140,7 @@ pub enum Want {
 pub struct PackWant {
     pub stage: u16,
     pub batch: u32,
+    pub first_unit: u64,
     pub units: u64,
     pub root: Hash,
     pub packs: Vec<BlobRef>,

@@ -458,9 +458,10 @@ impl Active {
     }
 
     fn want(&self, result: &BatchResult) -> PackWant {
-        let BatchResult { stage, batch, units, root, ref packs, ref holders, .. } = *result;
+        let BatchResult { stage, batch, first_unit, units, root, ref packs, ref holders, .. } = *result;
         let (packs, holders) = (packs.clone(), few(holders));
-        PackWant { stage, batch, units, root, packs, holders, goes_on: self.plan().goes_on(stage) }
+        let goes_on = self.plan().goes_on(stage);
+        PackWant { stage, batch, first_unit, units, root, packs, holders, goes_on }
     }
 
     /// The slot of a batch or unit under the last verdict.

@@ -48,7 +48,8 @@ impl Reads {
         plan.gathered(stage, unit..unit + 1, self)
     }
 
-    pub(crate) fn insert(&mut self, stage: u16, batch: u32, root: Hash, pack: (u64, BlobRef)) {
+    /// Adds a pack of a batch that stands with this root; the packs of one batch come in order.
+    pub fn insert(&mut self, stage: u16, batch: u32, root: Hash, pack: (u64, BlobRef)) {
         let of = self
             .batches
             .entry((stage, batch))

@@ -172,6 +172,7 @@ impl Active {
     fn describe_stage(&self, core: &Core, stage: u16) -> StageView {
         let (mut view, open) = self.count(stage);
         view.name.clone_from(&self.plan().stage(stage).name);
+        self.plan().stage(stage).mount().clone_into(&mut view.mount);
         for (batch, units) in open {
             let voted = || {
                 let slot = self.slot_now(stage, About::Batch(batch))?;

@@ -80,6 +80,8 @@ pub struct Stuck {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StageView {
     pub name: String,
+    /// What its results are called: rounds of a loop have one name.
+    pub mount: String,
     pub units: u64,
     /// Without an accepted outcome, not claimed by anybody.
     pub open: u64,

@@ -106,6 +106,7 @@ fn state(node: &Node, view: &JobView) -> JobState {
 fn stage(view: StageView) -> StageStatus {
     let StageView {
         name,
+        mount: _,
         units,
         open,
         running,

@@ -173,8 +173,8 @@ impl Dispatch {
             Effect::Fetch { fetch, job, want, from } => {
                 fetch::start(shared, fetch, job, want, from)
             }
-            Effect::Run { run, job, plan, stage, units, gathered, packs } => {
-                self.runs.start(shared, run, Order { job, plan, stage, units, gathered, packs });
+            Effect::Run { run, job, plan, stage, units, reads } => {
+                self.runs.start(shared, run, Order { job, plan, stage, units, reads });
             }
             Effect::Stop { run } => self.runs.stop(run),
             Effect::Pack { pack, job, stage, units, outcomes } => {

@@ -11,4 +11,4 @@ mod verify;
 mod tests;
 
 pub use error::JobFileError;
-pub use model::{Cut, JobFile, SourceSpec, StageSpec, StdinSpec};
+pub use model::{Cut, JobFile, RepeatSpec, SourceSpec, StageSpec, StdinSpec};

@@ -18,6 +18,15 @@ pub struct JobFile {
     /// What the policy is to reach; it is derived once the units are counted.
     pub goal: Goal,
     pub stages: Vec<StageSpec>,
+    pub repeats: Vec<RepeatSpec>,
+}
+
+/// One `[[repeat]]`: stages that are run several times, each round reading the one before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepeatSpec {
+    /// Neighbours in the job file, in its order.
+    pub stages: Vec<String>,
+    pub times: u32,
 }
 
 /// One `[[stage]]`.
@@ -34,6 +43,12 @@ pub struct StageSpec {
     pub limits: DraftLimits,
     /// Units per batch; the client chooses where it is absent.
     pub batch: Option<u32>,
+    /// Stages all of whose outcomes are mounted, too.
+    pub reads: Vec<String>,
+    /// Place below `/in`, and the file or folder that goes there in the first round of a loop.
+    pub first_files: Vec<(String, PathBuf)>,
+    /// How many times a unit may run that goes on from its checkpoints; 1 means that it leaves none.
+    pub segments: u32,
 }
 
 /// How the units of a stage arise.
@@ -42,7 +57,12 @@ pub enum SourceSpec {
     Range { from: u64, to: u64, block: u64 },
     Grid { axes: Vec<DraftAxis> },
     Parts { path: PathBuf, cut: Cut },
-    Gather { stage: String },
+    /// One unit for each outcome of a stage.
+    Each { stage: String },
+    /// Everything in one unit; with a fan-in, in as many levels of units as it takes.
+    Gather { stage: String, fan_in: Option<u32> },
+    /// Files of a stage by their names, in so many buckets.
+    ByName { stage: String, buckets: u32 },
 }
 
 /// How a dataset becomes parts.

@@ -1,20 +1,19 @@
-//! The source of a stage's units: exactly one of `range`, `grid`, `parts` and `gather`.
+//! The source of a stage's units: exactly one of `range`, `grid`, `parts`, `each`, `gather` and `by_name`.
+
+use protocol::limits::{BUCKETS_MAX, FAN_IN_MAX};
 
 use super::read::path;
 use super::section::{Fault, Item, Section};
 use super::{Cut, SourceSpec};
 use crate::{DraftAxis, parse_bytes};
 
-const SOURCES: [&str; 4] = ["range", "grid", "parts", "gather"];
-const LATER: [&str; 2] = ["each", "by_name"];
+const SOURCES: [&str; 6] = ["range", "grid", "parts", "each", "gather", "by_name"];
 const EXAMPLES: &str = "give one of `range = { from = 0, to = 64 }`, `grid = { x = [1, 2] }`, \
-                        `parts = { path = \"lines.txt\", by = \"lines\", size = 100 }` and \
-                        `gather = \"stage\"`";
+                        `parts = { path = \"lines.txt\", by = \"lines\", size = 100 }`, \
+                        `each = \"stage\"`, `gather = \"stage\"` and \
+                        `by_name = { stage = \"stage\", buckets = 16 }`";
 
 pub(super) fn read(stage: &Section<'_>) -> Result<SourceSpec, Fault> {
-    if let Some(item) = LATER.iter().find_map(|key| stage.get(key)) {
-        return item.refuse("is not in this version", EXAMPLES);
-    }
     let given: Vec<(&str, Item<'_>)> =
         SOURCES.iter().filter_map(|key| Some((*key, stage.get(key)?))).collect();
     let [(key, item)] = given.as_slice() else {
@@ -33,8 +32,28 @@ pub(super) fn read(stage: &Section<'_>) -> Result<SourceSpec, Fault> {
         "range" => range(item),
         "grid" => grid(item),
         "parts" => parts(item),
-        _ => Ok(SourceSpec::Gather { stage: item.string()?.to_owned() }),
+        "each" => Ok(SourceSpec::Each { stage: item.string()?.to_owned() }),
+        "by_name" => by_name(item),
+        _ => gather(item),
     }
+}
+
+fn gather(item: &Item<'_>) -> Result<SourceSpec, Fault> {
+    if let Ok(stage) = item.string() {
+        return Ok(SourceSpec::Gather { stage: stage.to_owned(), fan_in: None });
+    }
+    let gather = item.section("`gather`", &["stage", "fan_in"])?;
+    let stage = gather.need("stage", "`stage = \"…\"`")?.string()?.to_owned();
+    let fan_in = gather.get("fan_in").map(|n| n.integer(2, FAN_IN_MAX.into())).transpose()?;
+    Ok(SourceSpec::Gather { stage, fan_in: fan_in.map(|n| n as u32) })
+}
+
+fn by_name(item: &Item<'_>) -> Result<SourceSpec, Fault> {
+    let by_name = item.section("`by_name`", &["stage", "buckets"])?;
+    let stage = by_name.need("stage", "`stage = \"…\"`")?.string()?.to_owned();
+    let buckets = by_name.need("buckets", "`buckets = …`: into how many units the names go")?;
+    let buckets = buckets.integer(1, BUCKETS_MAX.into())? as u32;
+    Ok(SourceSpec::ByName { stage, buckets })
 }
 
 fn range(item: &Item<'_>) -> Result<SourceSpec, Fault> {

@@ -32,8 +32,13 @@ pub enum PrepareError {
     Tree { path: PathBuf, source: TreeError },
     #[error("{}: the list of its files takes more than {} MiB", path.display(), TREE_BYTES_MAX >> 20)]
     TreeTooLarge { path: PathBuf },
-    #[error("stage `{stage}` gathers `{wanted}`, which is not an earlier stage")]
+    #[error("stage `{stage}` reads `{wanted}`, which is not an earlier stage")]
     NoSuchStage { stage: String, wanted: String, earlier: Vec<String> },
+    #[error(
+        "a `[[repeat]]` has the stages {}, which do not stand in that order, one after the other, or are \
+         repeated twice", stages.join(", ")
+    )]
+    Repeat { stages: Vec<String> },
     /// The finished manifest breaks a rule.
     #[error("{}: {source}", path.display())]
     Manifest { path: PathBuf, source: ManifestError },
@@ -59,7 +64,10 @@ impl PrepareError {
             Self::Empty { .. } => "a stage needs at least one part".into(),
             Self::TreeTooLarge { .. } => "use shorter names, or put several files into one".into(),
             Self::NoSuchStage { earlier, .. } if earlier.is_empty() => {
-                "put the stage that is gathered above this one".into()
+                "put the stage that is read above this one".into()
+            }
+            Self::Repeat { .. } => {
+                "list neighbouring stages in the order in which they stand in the job file".into()
             }
             Self::NoSuchStage { earlier, .. } => {
                 format!("earlier stages are {}", earlier.join(", "))

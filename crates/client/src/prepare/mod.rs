@@ -7,6 +7,7 @@ mod error;
 mod folder;
 mod job;
 mod source;
+mod unroll;
 
 #[cfg(test)]
 mod tests;
