@@ -16,7 +16,10 @@ use crate::{BatchResult, FetchId, FetchLoss, Got, PackWant, Reads, Want};
 /// How far the job's bytes have come.
 #[derive(Debug, Default)]
 pub(crate) struct Inputs {
+    /// What is needed whichever units are run.
     base: State<()>,
+    /// All parts of the datasets, too, where somebody relies on us for them.
+    parts: State<()>,
     /// What batches and units read that are about to run here.
     readings: BTreeMap<(u16, About), Reading>,
     /// Packs of stages that others read, only to see whether outcomes in them have failed.
@@ -82,6 +85,11 @@ impl Inputs {
         matches!(self.base, State::Here(()))
     }
 
+    /// Whether everything is here that others may ask a keeper for.
+    pub(crate) fn are_all_here(&self) -> bool {
+        self.are_here() && matches!(self.parts, State::Here(()))
+    }
+
     /// Results that are here, with the number of outcomes that are not successes.
     pub(crate) fn failed_results(&self) -> Option<u64> {
         match self.results {
@@ -128,6 +136,7 @@ impl Inputs {
 
     fn is_anything_due(&self, now_ms: u64) -> bool {
         self.base.is_due(now_ms)
+            || self.parts.is_due(now_ms)
             || self.results.is_due(now_ms)
             || self.readings.values().any(|reading| reading.state.is_due(now_ms))
             || self.looks.values().any(|(_, state)| state.is_due(now_ms))
@@ -137,6 +146,9 @@ impl Inputs {
     pub(crate) fn refetch(&mut self) {
         if self.are_here() {
             self.base = State::Absent;
+        }
+        if matches!(self.parts, State::Here(())) {
+            self.parts = State::Absent;
         }
         self.readings.retain(|_, reading| !matches!(reading.state, State::Here(_)));
     }
@@ -149,6 +161,10 @@ impl Active {
         if needed && matches!(self.inputs.base, State::Absent) {
             self.inputs.base = State::Coming(Attempt::now(core.now.mono_ms));
         }
+        let holds_all = self.submitted || self.kept_for.is_some();
+        if holds_all && matches!(self.inputs.parts, State::Absent) {
+            self.inputs.parts = State::Coming(Attempt::now(core.now.mono_ms));
+        }
         let (id, now, plan) = (self.id, core.now.mono_ms, self.plan().clone());
         let from = if self.inputs.is_anything_due(now) {
             providers(core, Some(self.submitter()), &self.holders())
@@ -156,12 +172,15 @@ impl Active {
             Vec::new()
         };
         if let State::Coming(attempt) = &mut self.inputs.base {
-            let holds_all = self.submitted || self.kept_for.is_some();
-            fetch_when_due(core, id, attempt, now, from.clone(), || inputs_of(&plan, holds_all));
+            fetch_when_due(core, id, attempt, now, from.clone(), || inputs_of(&plan, false));
+        }
+        if let State::Coming(attempt) = &mut self.inputs.parts {
+            fetch_when_due(core, id, attempt, now, from.clone(), || inputs_of(&plan, true));
         }
         let pauses = self.inputs.readings.values().filter_map(|reading| reading.state.pause());
         let looks = self.inputs.looks.values().filter_map(|(_, state)| state.pause());
-        let pauses = pauses.chain(looks).chain(self.inputs.results.pause());
+        let parts = self.inputs.parts.pause();
+        let pauses = pauses.chain(parts).chain(looks).chain(self.inputs.results.pause());
         for retry_ms in pauses.filter(|retry_ms| now < *retry_ms) {
             core.wake_at(retry_ms);
         }
@@ -306,6 +325,8 @@ impl Active {
         if matches!(&self.inputs.base, State::Coming(attempt) if is_it(attempt)) {
             self.picking.touch_all();
             settle(core, &mut self.inputs.base, got.map(|_| ()).map_err(|_| ()), now);
+        } else if matches!(&self.inputs.parts, State::Coming(attempt) if is_it(attempt)) {
+            settle(core, &mut self.inputs.parts, got.map(|_| ()).map_err(|_| ()), now);
         } else if matches!(&self.inputs.results, State::Coming(attempt) if is_it(attempt)) {
             settle(core, &mut self.inputs.results, got.map(failed_of).map_err(|_| ()), now);
         } else if let Some((place, reading)) = self.inputs.readings.iter_mut().find(
