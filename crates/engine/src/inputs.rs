@@ -10,7 +10,7 @@ use protocol::{
 use crate::active::Active;
 use crate::core::Core;
 use crate::job::{Attempt, fetch_when_due, inputs_of, providers};
-use crate::limits::{HOLDERS_MAX, READINGS_KEPT};
+use crate::limits::{HOLDERS_MAX, LOOKS_MAX, READINGS_KEPT};
 use crate::{BatchResult, FetchId, FetchLoss, Got, PackWant, Reads, Want};
 
 /// How far the job's bytes have come.
@@ -22,8 +22,8 @@ pub(crate) struct Inputs {
     parts: State<()>,
     /// What batches and units read that are about to run here.
     readings: BTreeMap<(u16, About), Reading>,
-    /// Packs of stages that others read, only to see whether outcomes in them have failed.
-    looks: BTreeMap<u16, (Hash, State<u64>)>,
+    /// Packs of batches that others read, only to see whether outcomes in them have failed.
+    looks: BTreeMap<(u16, u32), (Hash, State<u64>)>,
     /// Results of the final stages, for who asked for them.
     results: State<u64>,
     why: Option<String>,
@@ -100,7 +100,7 @@ impl Inputs {
 
     /// Outcomes that are not successes in a stage that another one reads.
     pub(crate) fn failed_reading(&self, active: &Active) -> Option<(u16, u64)> {
-        let looks = self.looks.iter().find_map(|(stage, (_, state))| match state {
+        let looks = self.looks.iter().find_map(|((stage, _), (_, state))| match state {
             State::Here(failed) if *failed != 0 => Some((*stage, *failed)),
             State::Here(_) | State::Absent | State::Coming(_) => None,
         });
@@ -243,6 +243,34 @@ impl Active {
         });
     }
 
+    /// Perhaps outcomes failed, so that nobody runs what reads them: only their bytes tell.
+    fn look_at_what_is_read(&mut self, core: &Core) {
+        let (plan, verdict) = (self.ledger.plan(), self.ledger.last_verdict());
+        let coming = |(_, state): &&(Hash, State<u64>)| matches!(state, State::Coming(_));
+        let mut room = LOOKS_MAX.saturating_sub(self.inputs.looks.values().filter(coming).count());
+        for stage in plan.stages().filter(|stage| plan.is_dependent(*stage)) {
+            for batch in 0..plan.partition(stage).batches() {
+                let is_waiting = !verdict.batch(stage, batch).is_settled();
+                if !is_waiting || verdict.gathered(plan, stage, About::Batch(batch)).is_none() {
+                    continue;
+                }
+                let reads = plan.reads(stage, plan.partition(stage).units_of(batch)).into_iter();
+                for at in reads.flat_map(|read| read.batches.map(move |b| (read.stage, b))) {
+                    let Some(root) = verdict.of_batch(at.0, at.1) else { continue };
+                    if self.inputs.looks.get(&at).is_some_and(|(own, _)| *own == root) {
+                        continue;
+                    }
+                    if room == 0 {
+                        return;
+                    }
+                    room -= 1;
+                    let state = State::Coming(Attempt::now(core.now.mono_ms));
+                    self.inputs.looks.insert(at, (root, state));
+                }
+            }
+        }
+    }
+
     /// Starts to fetch what batches and units read that are about to run.
     fn pursue_readings(&mut self, core: &mut Core, from: &[PeerId]) {
         let now = core.now.mono_ms;
@@ -275,11 +303,11 @@ impl Active {
     fn pursue_looks(&mut self, core: &mut Core, from: &[PeerId]) {
         let now = core.now.mono_ms;
         let due = self.inputs.looks.iter().filter(|(_, (_, state))| state.is_due(now));
-        let due: Vec<u16> = due.map(|(stage, _)| *stage).collect();
-        for stage in due {
-            let Some(all) = self.outcomes_of(stage) else { continue };
+        let due: Vec<(u16, u32)> = due.map(|(at, _)| *at).collect();
+        for (stage, batch) in due {
+            let Some(all) = self.outcomes_of_batch(stage, batch) else { continue };
             let want = self.packs(&all, false);
-            if let Some((_, State::Coming(attempt))) = self.inputs.looks.get_mut(&stage) {
+            if let Some((_, State::Coming(attempt))) = self.inputs.looks.get_mut(&(stage, batch)) {
                 fetch_when_due(core, self.id, attempt, now, from.to_vec(), || want);
             }
         }
@@ -290,15 +318,7 @@ impl Active {
         let wanted = self.submitted || self.opened;
         let looks = wanted || self.kept_for.is_some() || self.is_anchor(core.me);
         if looks && !self.over && self.sync.is_quiet() {
-            // Perhaps outcomes failed, so that nobody runs what reads them: only their bytes tell.
-            let plan = self.plan().clone();
-            for stage in plan.stages().filter(|stage| plan.is_read(*stage)) {
-                let Some(root) = self.ledger.last_verdict().of_stage(stage) else { continue };
-                if self.inputs.looks.get(&stage).is_none_or(|(own, _)| *own != root) {
-                    let state = State::Coming(Attempt::now(core.now.mono_ms));
-                    self.inputs.looks.insert(stage, (root, state));
-                }
-            }
+            self.look_at_what_is_read(core);
         }
         if wanted && self.is_settled() && matches!(self.inputs.results, State::Absent) {
             self.inputs.results = State::Coming(Attempt::now(core.now.mono_ms));

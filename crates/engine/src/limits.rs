@@ -80,3 +80,6 @@ pub(crate) const COMING_MAX: usize = 4;
 pub(crate) const READINGS_KEPT: usize = 64;
 /// Batches that a batch may read for a worker to look whether it has made them all.
 pub(crate) const LOCAL_BATCHES_MAX: usize = 16;
+
+/// Packs on their way at the same time of which only the outcomes are looked at.
+pub(crate) const LOOKS_MAX: usize = 16;
