@@ -23,6 +23,9 @@ pub struct Draft {
     #[serde(default)]
     pub policy: DraftPolicy,
     pub stages: Vec<DraftStage>,
+    /// Whether everything is executed, also what an earlier job of the same submitter has verified.
+    #[serde(default)]
+    pub no_memo: bool,
 }
 
 /// Audits where a single vote is accepted: they have to find all that a second vote would.

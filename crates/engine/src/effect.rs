@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use protocol::{BlobRef, Hash, JobId, Message, Outcome, PeerId, Plan};
 
-use crate::{FetchId, PackId, ProbeId, Reads, Receipt, RecordId, RunId};
+use crate::{FetchId, PackId, ProbeId, Reads, RecallId, Receipt, RecordId, RunId};
 
 /// One thing to do, in the order in which it was polled.
 #[derive(Clone, Debug)]
@@ -65,6 +65,22 @@ pub enum Effect {
         stage: u16,
         units: Vec<u64>,
         reads: Arc<Reads>,
+    },
+    /// Look up units in the memory of our earlier jobs; what is found is kept as if it had been executed.
+    Recall {
+        recall: RecallId,
+        job: JobId,
+        plan: Arc<Plan>,
+        stage: u16,
+        units: Vec<u64>,
+        reads: Arc<Reads>,
+    },
+    /// Put the outcomes of a sealed job of ours into that memory; these are all of them.
+    Remember {
+        job: JobId,
+        plan: Arc<Plan>,
+        packs: Vec<PackWant>,
+        from: Vec<PeerId>,
     },
     /// Stop a run within a second; units already reported stand.
     Stop {

@@ -36,7 +36,7 @@ impl Engine {
         self.core.now = now;
         match event {
             Event::Resumed { records, executions } => self.resume(records, executions),
-            Event::Submit { manifest, stamp } => self.submit(manifest, stamp),
+            Event::Submit { manifest, stamp, recalls } => self.submit(manifest, stamp, recalls),
             Event::Stamped { stamp } => self.stamped(stamp),
             Event::Open { job } => self.open(job),
             Event::Cancel { job } => self.cancel(job),
@@ -62,6 +62,11 @@ impl Engine {
             Event::Packed { pack, blob } => self.with_owner(pack.0, |core, job| {
                 if let Some(active) = job.active() {
                     active.packed(core, pack, blob);
+                }
+            }),
+            Event::Recalled { recall, units } => self.with_owner(recall.0, |core, job| {
+                if let Some(active) = job.active() {
+                    active.recalled(core, recall, units);
                 }
             }),
             Event::Probed { probe, held } => self.with_owner(probe.0, |_, job| {
@@ -192,13 +197,14 @@ impl Engine {
         self.core.send(peer, Message::Hello(Hello { works, keeps, stamp }));
     }
 
-    fn submit(&mut self, manifest: Manifest, stamp: Option<Stamp>) {
+    fn submit(&mut self, manifest: Manifest, stamp: Option<Stamp>, recalls: bool) {
         let id = manifest.job();
         let now = self.core.now.mono_ms;
         let announcement = Announcement { stamp, ..Announcement::of(&manifest) };
         let announcement = self.core.config.keypair.sign(self.core.config.network, announcement);
         let job = self.jobs.entry(id).or_insert_with(|| Job::new(id, now));
         job.submitted = true;
+        job.recalls = recalls;
         job.announced = announcement.into();
         let record = RecordId(self.core.id_for(id));
         self.core.push(Effect::Record { id: Some(record), record: job.entry().record() });
@@ -480,6 +486,7 @@ impl Engine {
             if let Some(active) = job.active() {
                 active.advance(&mut self.core);
             }
+            job.publish(&mut self.core);
             job.pursue(&mut self.core);
             self.core.push(Effect::Changed { job: id });
         }

@@ -398,7 +398,7 @@ impl Active {
     }
 
     /// Where the outcomes of a whole stage are.
-    fn outcomes_of(&self, stage: u16) -> Option<Vec<BatchResult>> {
+    pub(crate) fn outcomes_of(&self, stage: u16) -> Option<Vec<BatchResult>> {
         let batches = 0..self.plan().partition(stage).batches();
         let all: Option<Vec<_>> = batches.map(|batch| self.outcomes_of_batch(stage, batch)).collect();
         Some(all?.into_iter().flatten().collect())
@@ -498,7 +498,7 @@ impl Active {
         Want::Packs { wants, outputs }
     }
 
-    fn want(&self, result: &BatchResult) -> PackWant {
+    pub(crate) fn want(&self, result: &BatchResult) -> PackWant {
         let BatchResult { stage, batch, first_unit, units, root, ref packs, ref holders, .. } = *result;
         let (packs, holders) = (packs.clone(), few(holders));
         let goes_on = self.plan().goes_on(stage);

@@ -36,6 +36,10 @@ pub(crate) struct Job {
     early: Vec<Signed<Step>>,
     traces: BTreeMap<Slot, Hash>,
     executions: BTreeMap<(u16, u64), Execution>,
+    /// Whether outcomes of earlier jobs stand in for execution.
+    pub(crate) recalls: bool,
+    /// Whether our own submission is on disk, and nobody was told of it yet.
+    unannounced: bool,
 }
 
 /// How far a job has come here.
@@ -94,6 +98,8 @@ impl Job {
             early: Vec::new(),
             traces: BTreeMap::new(),
             executions: BTreeMap::new(),
+            recalls: false,
+            unannounced: false,
         }
     }
 
@@ -240,6 +246,7 @@ impl Job {
         active.submitted = self.submitted;
         active.opened = self.opened;
         active.kept_for = self.kept_for;
+        active.recalls = self.recalls;
         for step in std::mem::take(&mut self.early) {
             active.resume(core, step);
         }
@@ -306,15 +313,24 @@ impl Job {
         }
     }
 
-    /// Our own submission is on disk: now everybody may hear of it.
+    /// Tells everybody of our own submission once it is on disk, and everything that memory knows of it.
+    pub(crate) fn publish(&mut self, core: &mut Core) {
+        let is_recalling = |job: &mut Self| job.active().is_some_and(|a| a.is_recalling());
+        if !self.unannounced || is_recalling(self) {
+            return;
+        }
+        self.unannounced = false;
+        for message in announce(self) {
+            core.push(Effect::Announce { message });
+        }
+        let blobs = self.active().map_or_else(Vec::new, |active| active.plan().manifest().blobs());
+        core.push(Effect::Provide { job: self.id, blobs });
+    }
+
+    /// A record is on disk: our own submission, or a step.
     pub(crate) fn recorded(&mut self, core: &mut Core, record: RecordId) {
         if self.submission.take_if(|own| *own == record).is_some() {
-            for message in announce(self) {
-                core.push(Effect::Announce { message });
-            }
-            let blobs =
-                self.active().map_or_else(Vec::new, |active| active.plan().manifest().blobs());
-            core.push(Effect::Provide { job: self.id, blobs });
+            self.unannounced = true;
         } else if let Some(active) = self.active() {
             active.recorded(core, record);
         }

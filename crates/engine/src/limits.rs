@@ -83,3 +83,6 @@ pub(crate) const LOCAL_BATCHES_MAX: usize = 16;
 
 /// Packs on their way at the same time of which only the outcomes are looked at.
 pub(crate) const LOOKS_MAX: usize = 16;
+
+/// Batches that are looked up in memory at the same time.
+pub(crate) const RECALLS_MAX: usize = 64;

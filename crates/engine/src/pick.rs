@@ -224,7 +224,8 @@ impl Active {
     fn choose(&self, core: &Core, (stage, batch): At) -> Choice {
         let (now, about) = (core.now.mono_ms, About::Batch(batch));
         let standing = self.ledger.last_verdict().batch(stage, batch);
-        if matches!(standing.standing, Standing::Quorum { .. }) && standing.is_settled() {
+        let stands = matches!(standing.standing, Standing::Quorum { .. });
+        if standing.is_sealed || (stands && standing.is_settled()) {
             return Choice::No;
         }
         let Some(slot) = self.ledger.slot(stage, about) else { return Choice::No };

@@ -26,6 +26,7 @@ pub(crate) fn view(core: &Core, job: &Job) -> JobView {
         executions: 0,
         audits: 0,
         disputed: 0,
+        recalled: 0,
         convicted: Vec::new(),
         outvoted: Vec::new(),
         workers: Vec::new(),
@@ -59,6 +60,7 @@ impl Active {
             view.unaudited = self.describe_unaudited();
         }
         view.disputed = (verdict.contested.len() + verdict.decided.len()) as u64;
+        view.recalled = self.memory.units;
         view.convicted = self.describe_convicted();
         view.keepers =
             if self.submitted { self.confirmed_keepers() } else { self.ledger.keepers().to_vec() };

@@ -323,6 +323,7 @@ impl Active {
                     pack: Some(blob),
                     path: vec![],
                 });
+                self.seal_recalled(slot, root);
             }
             About::Unit(unit) => {
                 let (digest, trace) = digests[0];
@@ -347,7 +348,8 @@ impl Active {
             let settled = match about {
                 About::Batch(batch) => {
                     let batch = verdict.batch(stage, batch);
-                    matches!(batch.standing, Standing::Quorum { .. }) && batch.is_settled()
+                    let stands = matches!(batch.standing, Standing::Quorum { .. });
+                    batch.is_sealed || (stands && batch.is_settled())
                 }
                 // An anchor may be the only one who can mend it.
                 About::Unit(unit) => !is_anchor && verdict.decided.contains(&(stage, unit)),

@@ -152,7 +152,7 @@ impl Story {
             0..=3 if !self.has_submitted => {
                 self.has_submitted = true;
                 let manifest = self.worlds[1].setup.manifest.clone();
-                Event::Submit { manifest, stamp: None }
+                Event::Submit { manifest, stamp: None, recalls: false }
             }
             0 | 1 => Event::Work { on: choices.flag() },
             2 => Event::Open { job: JobId::new([choices.byte(); 32]) },

@@ -146,6 +146,7 @@ impl Shell {
                 assert!(self.runs.insert(run, running).is_none(), "an id was used twice");
                 assert!(self.runs.len() <= self.config.cores, "more runs than cores");
             }
+            Effect::Recall { .. } | Effect::Remember { .. } => {}
             Effect::Stop { run } => {
                 let running = self.runs.remove(&run).expect("only what runs is stopped");
                 self.stopped.insert(run, running);

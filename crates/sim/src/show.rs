@@ -60,6 +60,9 @@ impl Names {
             }
             Event::Packed { pack, blob } => format!("Packed {} {}", pack.0, short(blob.id)),
             Event::Probed { probe, held } => format!("Probed {} {held}", probe.0),
+            Event::Recalled { recall, units } => {
+                format!("Recalled {} {} units", recall.0, units.len())
+            }
             Event::Tick => "Tick".to_owned(),
         }
     }
@@ -103,6 +106,8 @@ impl Names {
             Effect::Run { run, job, stage, units, .. } => {
                 format!("Run r{} {} s{stage} {units:?}", run.0, self.job(*job))
             }
+            Effect::Recall { recall, stage, .. } => format!("Recall {} s{stage}", recall.0),
+            Effect::Remember { job, .. } => format!("Remember {}", self.job(*job)),
             Effect::Stop { run } => format!("Stop r{}", run.0),
             Effect::Pack { pack, job, stage, units, .. } => {
                 format!("Pack {} {} s{stage} {units:?}", pack.0, self.job(*job))

@@ -178,6 +178,9 @@ pub(crate) struct RunArgs {
     /// How sure the results must be [default: sealed for an anchor's node, else accepted]
     #[arg(long, env = "DUGNAD_UNTIL", value_enum)]
     pub(crate) until: Option<Until>,
+    /// Execute everything, also what an earlier job of yours has verified
+    #[arg(long, env = "DUGNAD_NO_MEMO")]
+    pub(crate) no_memo: bool,
     #[command(flatten, next_help_heading = "Settings of the node, where none runs yet")]
     pub(crate) settings: SettingFlags,
 }
@@ -199,6 +202,9 @@ pub(crate) struct SubmitArgs {
     /// Do not wait until the job is safe to leave
     #[arg(long, env = "DUGNAD_NO_WAIT")]
     pub(crate) no_wait: bool,
+    /// Execute everything, also what an earlier job of yours has verified
+    #[arg(long, env = "DUGNAD_NO_MEMO")]
+    pub(crate) no_memo: bool,
 }
 
 #[derive(Debug, Args)]

@@ -100,6 +100,14 @@ impl Part {
     }
 }
 
+/// The packs alone, in order.
+pub(crate) async fn bare(courier: &Courier, wants: &[PackWant]) -> Result<Vec<BlobRef>, FetchLoss> {
+    match packs(courier, wants.to_vec(), Part::Outcomes).await? {
+        Got::Packs { packs, .. } => Ok(packs),
+        Got::Manifest(_) | Got::Inputs { .. } | Got::Leaves(_) => Ok(Vec::new()),
+    }
+}
+
 async fn packs(courier: &Courier, wants: Vec<PackWant>, part: Part) -> Result<Got, FetchLoss> {
     let coming = wants.into_iter().map(|want| counted(courier.clone(), want, part.clone()));
     let got: Vec<(BlobRef, u64)> =

@@ -119,7 +119,7 @@ fn look_at(mounter: &mut Mounter<'_>, order: &Order, index: u64) -> Result<Look,
 }
 
 /// Another unit's outcome as one's own; its large outputs were fetched with it.
-fn passed_on(found: &Found) -> KeptUnit {
+pub(crate) fn passed_on(found: &Found) -> KeptUnit {
     let small = match &found.outcome {
         Outcome::Exit(Exit { stdout, out, .. }) => [*stdout, *out]
             .into_iter()

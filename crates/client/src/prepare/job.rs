@@ -80,6 +80,7 @@ pub fn prepare(job: JobFile) -> Result<Prepared, PrepareError> {
         priority: job.priority,
         policy: job.policy,
         stages,
+        no_memo: false,
     };
     let goal = job.goal;
     let mut prepared = Prepared { draft, blobs: preparation.blobs, chosen_batches, goal };

@@ -8,7 +8,7 @@ use crate::told::{Told, job_of};
 #[test]
 fn nobody_hears_of_a_job_before_it_is_on_disk() {
     let mut submitter = Told::new("submitter");
-    let told = submitter.tell(Event::Submit { manifest: job_of("submitter", 1, 1), stamp: None });
+    let told = submitter.tell(Event::Submit { manifest: job_of("submitter", 1, 1), stamp: None, recalls: false });
     assert_eq!(told, ["record, and say when", "join", "fetch inputs"]);
     assert_eq!(submitter.sync(), ["announce", "provide"]);
 }
@@ -20,7 +20,7 @@ fn it_may_leave_once_enough_keepers_have_answered_a_challenge() {
         submitter.meet(name);
     }
     let manifest = job_of("submitter", 1, 1);
-    let told = submitter.tell(Event::Submit { manifest: manifest.clone(), stamp: None });
+    let told = submitter.tell(Event::Submit { manifest: manifest.clone(), stamp: None, recalls: false });
     assert_eq!(told.iter().filter(|line| *line == "send keep").count(), 3);
     let asked: Vec<&str> = ["a", "b", "c", "d"]
         .into_iter()
@@ -48,7 +48,7 @@ fn a_keeper_that_fails_its_challenge_does_not_count() {
     let mut submitter = Told::new("submitter");
     submitter.meet("a");
     let manifest = job_of("submitter", 1, 1);
-    submitter.tell(Event::Submit { manifest: manifest.clone(), stamp: None });
+    submitter.tell(Event::Submit { manifest: manifest.clone(), stamp: None, recalls: false });
     submitter.hear("a", Message::Kept(manifest.job()));
     let Some(Effect::Probe { probe, .. }) =
         submitter.last.iter().find(|e| matches!(e, Effect::Probe { .. }))
@@ -64,7 +64,7 @@ fn a_keeper_that_fails_its_challenge_does_not_count() {
 fn without_any_peer_it_executes_the_job_itself_and_says_that_this_is_not_verified() {
     let mut submitter = Told::new("submitter");
     let manifest = job_of("submitter", 1, 1);
-    submitter.tell(Event::Submit { manifest: manifest.clone(), stamp: None });
+    submitter.tell(Event::Submit { manifest: manifest.clone(), stamp: None, recalls: false });
     submitter.get_everything();
     assert!(submitter.runs().is_empty(), "others come first");
     assert_eq!(submitter.wait(10_000), ["run [0]"]);

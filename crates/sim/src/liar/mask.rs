@@ -92,6 +92,7 @@ impl Mask {
             | Event::Fetched { .. }
             | Event::Packed { .. }
             | Event::Probed { .. }
+            | Event::Recalled { .. }
             | Event::Tick => event,
         }
     }
@@ -125,6 +126,8 @@ impl Mask {
             | Effect::Provide { .. }
             | Effect::Seek { .. }
             | Effect::Fetch { .. }
+            | Effect::Recall { .. }
+            | Effect::Remember { .. }
             | Effect::Stop { .. }
             | Effect::Pack { .. }
             | Effect::Release { .. }
