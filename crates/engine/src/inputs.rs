@@ -164,9 +164,9 @@ impl Active {
     /// Once everything is verified, who submitted or opened the job gets its results.
     pub(crate) fn pursue_results(&mut self, core: &mut Core) {
         let wanted = self.submitted || self.opened;
-        let looks = wanted || self.kept_for.is_some() || self.is_anchor(core.me);
-        if looks && !self.over && self.sync.is_quiet() {
-            // Perhaps outcomes failed, so that nobody runs what reads them: only their bytes tell.
+        if !self.over && self.sync.is_quiet() {
+            // Perhaps outcomes failed, so that nobody runs what reads them: only their bytes tell, also those
+            // who take part and will not work any more.
             for stage in self.plan().stages() {
                 let gathered = self.ledger.last_verdict().gathered(stage);
                 if let Some(gathered) = gathered {

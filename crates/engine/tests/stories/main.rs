@@ -1,5 +1,6 @@
 //! Stories of one engine: what happens to it, and exactly what it asks for.
 
+mod a_job_fails;
 mod a_job_is_cancelled_or_expires;
 mod a_keeper_is_asked;
 mod a_node_restarts;
