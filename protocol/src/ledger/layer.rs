@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::book::Book;
+use super::books::Books;
 use super::contest::{Case, Evidence};
 use super::front::Logs;
 use super::log::Log;
@@ -34,7 +35,7 @@ impl Rules {
 pub(super) struct Ground<'a> {
     pub(super) rules: &'a Rules,
     pub(super) plan: &'a Plan,
-    pub(super) books: &'a BTreeMap<Slot, Book>,
+    pub(super) books: &'a Books,
     /// Identity stamps, in jobs that ask for them.
     pub(super) stamps: &'a BTreeMap<PeerId, Stamp>,
 }
@@ -45,8 +46,7 @@ impl<'a> Ground<'a> {
         let (stage, batch) = at;
         let units = self.plan.units_root(stage, batch, gathered)?;
         let range = self.plan.partition(stage).units_of(batch);
-        let first = |unit| Slot { stage, about: About::Unit(unit), units: Hash::ZERO };
-        let spoken = self.books.range(first(range.start)..first(range.end));
+        let spoken = self.books.of_units(stage, range.clone());
         let unit_books = spoken.filter_map(|(slot, book)| {
             let About::Unit(unit) = slot.about else { return None };
             let units = self.plan.unit_root(stage, unit, gathered)?;
