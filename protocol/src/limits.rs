@@ -65,6 +65,8 @@ pub const BUCKETS_MAX: u32 = 1 << 12;
 pub const NAME_BYTES_MAX: usize = 64;
 /// Votes that a policy may demand.
 pub const QUORUM_MAX: u8 = 9;
+/// Levels of eligibility: of more peers than there can be, none has a higher one.
+pub const LEVEL_MAX: u8 = 32;
 
 /// Items of one step.
 pub const STEP_ITEMS_MAX: usize = 64;

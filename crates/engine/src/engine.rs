@@ -312,6 +312,7 @@ impl Engine {
         }
         let job = self.jobs.entry(id).or_insert_with(|| Job::new(id, now.mono_ms));
         let mut announced = std::mem::take(&mut job.announced);
+        let is_raised = announced.authors().any(|author| author == announcement.author());
         let is_news = announced.hear(announcement, job.manifest());
         job.announced = announced;
         if !is_news || matches!(job.phase, Phase::Broken { .. }) {
@@ -319,7 +320,7 @@ impl Engine {
         }
         if matches!(job.phase, Phase::Seeking(_)) {
             job.phase = Phase::Noted;
-        } else if job.manifest().is_some() {
+        } else if job.manifest().is_some() && !is_raised {
             // Those before it were false, and may have kept it from others.
             let peers: Vec<PeerId> = self.core.links.keys().copied().collect();
             for peer in peers {
@@ -487,6 +488,7 @@ impl Engine {
                 active.advance(&mut self.core);
             }
             job.publish(&mut self.core);
+            job.send_away(&mut self.core);
             job.pursue(&mut self.core);
             self.core.push(Effect::Changed { job: id });
         }

@@ -316,8 +316,7 @@ impl Active {
     /// Once everything is verified, who submitted or opened the job gets its results.
     pub(crate) fn pursue_results(&mut self, core: &mut Core) {
         let wanted = self.submitted || self.opened;
-        let looks = wanted || self.kept_for.is_some() || self.is_anchor(core.me);
-        if looks && !self.over && self.sync.is_quiet() {
+        if !self.over && self.sync.is_quiet() {
             self.look_at_what_is_read(core);
         }
         if wanted && self.is_settled() && matches!(self.inputs.results, State::Absent) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use protocol::limits::LEVEL_MAX;
 use protocol::{
     Announcement, BlobRef, Execution, Hash, Ledger, Manifest, Message, PeerId, Plan, Signed, Slot,
     Step,
@@ -280,6 +281,26 @@ impl Job {
             core.wake_at(from_ms);
         }
         from_ms <= core.now.mono_ms
+    }
+
+    /// Once nobody is needed who is not there, its submitter announces the job anew, at a level that nobody
+    /// has: who has waited for its turn waits longer, and who comes later need not join.
+    pub(crate) fn send_away(&mut self, core: &mut Core) {
+        let is_public = self.submitted && self.submission.is_none();
+        let Some(known) = self.announced.first().filter(|known| {
+            is_public && known.author() == core.me && known.value().level < LEVEL_MAX
+        }) else {
+            return;
+        };
+        let higher = Announcement { level: LEVEL_MAX, ..known.value().clone() };
+        if !self.active().is_some_and(|active| active.has_enough_peers()) {
+            return;
+        }
+        self.announced = core.config.keypair.sign(core.config.network, higher).into();
+        self.note(core);
+        for message in announce(self) {
+            core.push(Effect::Announce { message });
+        }
     }
 
     fn try_later(&mut self, core: &mut Core) {

@@ -122,6 +122,17 @@ impl Active {
         self.ledger.is_cancelled() || (self.is_settled() && !self.has_self_executed() && is_done())
     }
 
+    /// Whether whoever comes now has nothing to do: every unit has an uncontested outcome by a quorum, and there
+    /// are enough others to audit any voter.
+    pub(crate) fn has_enough_peers(&self) -> bool {
+        let policy = &self.plan().manifest().policy;
+        let enough = self.quorum() + usize::from(policy.lead);
+        let others = || self.ledger.authors().filter(|peer| !self.is_anchor(*peer)).count();
+        self.is_settled()
+            && (policy.audit_ppm == 0 || enough <= others())
+            && !self.has_self_executed()
+    }
+
     fn has_self_executed(&self) -> bool {
         let verdict = self.ledger.last_verdict();
         let alone = |batch: &protocol::BatchVerdict| {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::assurance::{Audits, count_audits};
-use super::book::Book;
+use super::books::Books;
 use super::front::Logs;
 use super::layer::{At, Dirty, Ground, Layer, Rules, at, batches};
 use super::pass::{Pass, Sums};
@@ -103,7 +103,7 @@ impl Fold {
     pub(super) fn bring_up_to_date(
         &mut self,
         plan: &Plan,
-        books: &BTreeMap<Slot, Book>,
+        books: &Books,
         logs: &Logs,
         equivocators: &BTreeSet<PeerId>,
         stamps: &BTreeMap<PeerId, Stamp>,

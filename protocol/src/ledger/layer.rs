@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::book::Book;
+use super::books::Books;
 use super::contest::{Case, Evidence};
 use super::front::Logs;
 use super::log::Log;
@@ -37,7 +38,7 @@ impl Rules {
 pub(super) struct Ground<'a> {
     pub(super) rules: &'a Rules,
     pub(super) plan: &'a Plan,
-    pub(super) books: &'a BTreeMap<Slot, Book>,
+    pub(super) books: &'a Books,
     /// Identity stamps, in jobs that ask for them.
     pub(super) stamps: &'a BTreeMap<PeerId, Stamp>,
 }
@@ -63,8 +64,7 @@ impl<'a> Ground<'a> {
         let (stage, batch) = at;
         let own = self.batch_slot(at, roots)?;
         let range = self.plan.partition(stage).units_of(batch);
-        let first = |unit| Slot { stage, about: About::Unit(unit), units: Hash::ZERO };
-        let spoken = self.books.range(first(range.start)..first(range.end));
+        let spoken = self.books.of_units(stage, range.clone());
         let unit_books = spoken.filter_map(|(slot, book)| {
             let About::Unit(unit) = slot.about else { return None };
             (self.unit_slot(stage, unit, roots)? == *slot).then_some((unit, book))

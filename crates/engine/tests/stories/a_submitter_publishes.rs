@@ -74,3 +74,41 @@ fn without_any_peer_it_executes_the_job_itself_and_says_that_this_is_not_verifie
     submitter.get_everything();
     assert_eq!(submitter.engine.job(manifest.job()).unwrap().state, JobState::SelfExecuted);
 }
+
+#[test]
+fn once_everything_is_accepted_it_announces_the_job_at_a_level_that_nobody_has() {
+    let (mut a, mut b, mut submitter) = (Told::new("a"), Told::new("b"), Told::new("submitter"));
+    let mut manifest = job_of("submitter", 1, 1);
+    manifest.policy.audit_ppm = 0;
+    submitter.meet("a");
+    submitter.meet("b");
+    submitter.tell(Event::Submit { manifest: manifest.clone(), stamp: None });
+    submitter.sync();
+    let mut said = vec![];
+    for (worker, other) in [(&mut a, "b"), (&mut b, "a")] {
+        worker.meet("submitter");
+        worker.meet(other);
+        worker.learn("submitter", &manifest);
+        let [(run, units)] = worker.runs().try_into().expect("one run");
+        worker.finish(run, &units);
+        worker.sync();
+        said.push(worker.said());
+    }
+    for (worker, of_other) in [(&mut a, said[1].clone()), (&mut b, said[0].clone())] {
+        worker.hear("submitter", Message::Steps(of_other));
+        worker.sync();
+        said.push(worker.said());
+    }
+    let mut levels = vec![];
+    for steps in said {
+        assert!(levels.is_empty(), "not before both are joined");
+        submitter.hear("a", Message::Steps(steps));
+        levels.extend(submitter.last.iter().filter_map(|effect| match effect {
+            Effect::Announce { message: Message::Announce(new) } => Some(new.value().level),
+            _ => None,
+        }));
+    }
+    assert_eq!(levels, [protocol::limits::LEVEL_MAX]);
+    assert!(!submitter.wait(60_000).contains(&"announce".to_owned()), "once is enough");
+    assert!(submitter.engine.proof(manifest.job()).unwrap().open().is_ok());
+}
