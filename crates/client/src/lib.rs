@@ -4,6 +4,7 @@ pub mod api;
 
 mod assure;
 mod draft;
+mod fetch;
 mod http;
 mod jobfile;
 mod prepare;
@@ -14,6 +15,9 @@ pub use draft::{
     Draft, DraftAxis, DraftInput, DraftLimits, DraftPolicy, DraftSource, DraftStage, DraftStdin,
 };
 pub use http::{ApiFile, Client, ClientError, Events, api_file, token_file};
-pub use jobfile::{Cut, JobFile, JobFileError, SourceSpec, StageSpec, StdinSpec};
+pub use jobfile::{
+    Amount, Cut, DataSpec, Fill, Form, JobFile, JobFileError, PartsSpec, SourceSpec, StageSpec,
+    StdinSpec, UrlSpec,
+};
 pub use prepare::{BlobSource, PrepareError, Prepared, Warning, check, default_batch, prepare};
 pub use quantity::{QuantityError, parse_bytes, parse_duration_ms, show_bytes, show_duration_ms};

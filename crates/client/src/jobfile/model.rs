@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::PartsSpec;
 use crate::{DraftAxis, DraftLimits, DraftPolicy, Goal};
 
 /// A job as its author wrote it; paths are relative to `folder`.
@@ -41,19 +42,8 @@ pub struct StageSpec {
 pub enum SourceSpec {
     Range { from: u64, to: u64, block: u64 },
     Grid { axes: Vec<DraftAxis> },
-    Parts { path: PathBuf, cut: Cut },
+    Parts(PartsSpec),
     Gather { stage: String },
-}
-
-/// How a dataset becomes parts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
-    /// So many lines of a file to a part.
-    Lines(u64),
-    /// So many bytes of a file to a part.
-    Bytes(u64),
-    /// Each file of a folder is a part.
-    File,
 }
 
 /// What every unit reads on standard input.

@@ -150,7 +150,7 @@ pub(super) fn path(item: &Item<'_>) -> Result<PathBuf, Fault> {
     }
 }
 
-fn duration(item: &Item<'_>, max_ms: u64) -> Result<u64, Fault> {
+pub(super) fn duration(item: &Item<'_>, max_ms: u64) -> Result<u64, Fault> {
     match parse_duration_ms(item.string()?) {
         Ok(ms) if (1..=max_ms).contains(&ms) => Ok(ms),
         Ok(_) => item.refuse(
@@ -161,7 +161,7 @@ fn duration(item: &Item<'_>, max_ms: u64) -> Result<u64, Fault> {
     }
 }
 
-fn bytes(item: &Item<'_>, max: u64) -> Result<u64, Fault> {
+pub(super) fn bytes(item: &Item<'_>, max: u64) -> Result<u64, Fault> {
     match parse_bytes(item.string()?) {
         Ok(bytes) if bytes <= max => Ok(bytes),
         Ok(_) => {

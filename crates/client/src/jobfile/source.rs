@@ -1,9 +1,9 @@
 //! The source of a stage's units: exactly one of `range`, `grid`, `parts` and `gather`.
 
-use super::read::path;
+use super::SourceSpec;
+use super::parts::parts;
 use super::section::{Fault, Item, Section};
-use super::{Cut, SourceSpec};
-use crate::{DraftAxis, parse_bytes};
+use crate::DraftAxis;
 
 const SOURCES: [&str; 4] = ["range", "grid", "parts", "gather"];
 const LATER: [&str; 2] = ["each", "by_name"];
@@ -32,7 +32,7 @@ pub(super) fn read(stage: &Section<'_>) -> Result<SourceSpec, Fault> {
     match *key {
         "range" => range(item),
         "grid" => grid(item),
-        "parts" => parts(item),
+        "parts" => Ok(SourceSpec::Parts(parts(item)?)),
         _ => Ok(SourceSpec::Gather { stage: item.string()?.to_owned() }),
     }
 }
@@ -72,40 +72,4 @@ fn grid(item: &Item<'_>) -> Result<SourceSpec, Fault> {
         return item.refuse("has no axes", "give names and lists: `grid = { x = [1, 2] }`");
     }
     Ok(SourceSpec::Grid { axes })
-}
-
-fn parts(item: &Item<'_>) -> Result<SourceSpec, Fault> {
-    let parts = item.section("`parts`", &["path", "by", "size"])?;
-    let path = path(&parts.need("path", "`path = \"…\"`, relative to the job file")?)?;
-    let by = parts.need("by", "`by = \"lines\"`, `\"bytes\"` or `\"file\"`")?;
-    let size = || parts.need("size", "`size = …`: how many lines or bytes make one part");
-    let cut = match by.string()? {
-        "lines" => Cut::Lines(size()?.integer(1, i64::MAX as u64)?),
-        "bytes" => Cut::Bytes(size_of_part(&size()?)?),
-        "file" => match parts.get("size") {
-            Some(size) => {
-                return size
-                    .refuse("has no meaning by file", "each file is one part; leave it out");
-            }
-            None => Cut::File,
-        },
-        other => {
-            let other: String = other.chars().take(40).collect();
-            return by.refuse(
-                format!("is `{other}`"),
-                "known are \"lines\" and \"bytes\" of a file, and \"file\" of a folder",
-            );
-        }
-    };
-    Ok(SourceSpec::Parts { path, cut })
-}
-
-/// Bytes as a number or as `1MiB`.
-fn size_of_part(item: &Item<'_>) -> Result<u64, Fault> {
-    let Ok(text) = item.string() else { return item.integer(1, i64::MAX as u64) };
-    match parse_bytes(text) {
-        Ok(bytes) if 0 < bytes => Ok(bytes),
-        Ok(_) => item.refuse("is zero", "a part has at least one byte"),
-        Err(error) => item.refuse("is not a size", error.to_string()),
-    }
 }

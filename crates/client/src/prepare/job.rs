@@ -1,18 +1,19 @@
 //! Preparing a job: its files are hashed and cut, its stages numbered, its manifest checked.
 
 use std::collections::BTreeSet;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use protocol::limits::TREE_BYTES_MAX;
 use protocol::{BlobId, Entry, Hash, Manifest, PeerId, Tree};
 
-use super::cut::{Every, cut_file};
-use super::folder::{read_flat, read_folder};
+use super::data::{Dataset, Stdin, dataset};
+use super::folder::read_folder;
 use super::{BlobSource, PrepareError, default_batch};
 use crate::api::Blob;
 use crate::assure::settle;
 use crate::{
-    Cut, Draft, DraftInput, DraftSource, DraftStage, DraftStdin, Goal, JobFile, Promise, Shape,
+    Draft, DraftInput, DraftSource, DraftStage, DraftStdin, Goal, JobFile, Promise, Shape,
     SourceSpec, StageSpec, StdinSpec,
 };
 
@@ -49,8 +50,15 @@ impl Prepared {
 /// # Errors
 /// [`PrepareError`] names the file or rule, and has a remedy.
 pub fn prepare(job: JobFile) -> Result<Prepared, PrepareError> {
-    let mut preparation =
-        Preparation { folder: job.folder, blobs: Vec::new(), known: BTreeSet::new() };
+    let mut stdin = std::io::stdin();
+    let is_terminal = stdin.is_terminal();
+    prepare_with(job, (!is_terminal).then_some(&mut stdin))
+}
+
+/// The same, with something else as standard input.
+pub(super) fn prepare_with(job: JobFile, stdin: Stdin<'_>) -> Result<Prepared, PrepareError> {
+    let (blobs, known) = Default::default();
+    let mut preparation = Preparation { folder: job.folder, blobs, known, stdin };
     let mut stages: Vec<DraftStage> = Vec::new();
     let mut chosen_batches = Vec::new();
     for spec in job.stages {
@@ -84,14 +92,14 @@ pub fn prepare(job: JobFile) -> Result<Prepared, PrepareError> {
 }
 
 /// The blobs that were met so far.
-#[derive(Debug)]
-struct Preparation {
+struct Preparation<'i> {
     folder: PathBuf,
+    stdin: Stdin<'i>,
     blobs: Vec<BlobSource>,
     known: BTreeSet<BlobId>,
 }
 
-impl Preparation {
+impl Preparation<'_> {
     fn stage(
         &mut self,
         spec: StageSpec,
@@ -133,15 +141,11 @@ impl Preparation {
         Ok(match &spec.source {
             &SourceSpec::Range { from, to, block } => DraftSource::Range { from, to, block },
             SourceSpec::Grid { axes } => DraftSource::Grid { axes: axes.clone() },
-            SourceSpec::Parts { path, cut } => {
-                let path = self.folder.join(path);
-                let (entries, sources) = match *cut {
-                    Cut::Lines(lines) => cut_file(&path, Every::Lines(lines))?,
-                    Cut::Bytes(bytes) => cut_file(&path, Every::Bytes(bytes))?,
-                    Cut::File => read_flat(&path)?,
-                };
+            SourceSpec::Parts(spec) => {
+                let Dataset { name, entries, sources } =
+                    dataset(&self.folder, spec, &mut self.stdin)?;
                 let count = entries.len() as u64;
-                DraftSource::Parts { tree: self.tree(&path, entries, sources)?, count }
+                DraftSource::Parts { tree: self.tree(&name, entries, sources)?, count }
             }
             SourceSpec::Gather { stage: wanted } => {
                 match earlier.iter().position(|stage| stage.name == *wanted) {

@@ -3,10 +3,15 @@
 mod batch;
 mod check;
 mod cut;
+mod data;
 mod error;
 mod folder;
 mod job;
+mod pattern;
+mod records;
 mod source;
+mod spool;
+mod stable;
 
 #[cfg(test)]
 mod tests;

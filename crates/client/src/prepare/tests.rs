@@ -14,7 +14,7 @@ use crate::{Draft, DraftSource, DraftStdin, JobFile};
 const MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
 /// A folder with a module `m.wasm` and these files.
-fn folder(files: &[(&str, &[u8])]) -> TempDir {
+pub(super) fn folder(files: &[(&str, &[u8])]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (path, bytes) in std::iter::once(&("m.wasm", MODULE)).chain(files) {
         let path = folder.path().join(path);
@@ -25,13 +25,13 @@ fn folder(files: &[(&str, &[u8])]) -> TempDir {
 }
 
 /// A job of one stage with these lines.
-fn stage(folder: &Path, lines: &str) -> Result<Prepared, (String, String)> {
+pub(super) fn stage(folder: &Path, lines: &str) -> Result<Prepared, (String, String)> {
     let text = format!("name = \"x\"\n[[stage]]\nname = \"s\"\nmodule = \"m.wasm\"\n{lines}\n");
     let job = JobFile::parse(&folder.join("job.toml"), &text).unwrap();
     prepare(job).map_err(|error| (error.to_string(), error.hint()))
 }
 
-fn bytes_of(source: &BlobSource) -> Vec<u8> {
+pub(super) fn bytes_of(source: &BlobSource) -> Vec<u8> {
     let mut bytes = Vec::new();
     source.reader().unwrap().read_to_end(&mut bytes).unwrap();
     assert_eq!(BlobRef::of(&bytes), source.blob(), "a source gives the bytes it names");
@@ -39,7 +39,7 @@ fn bytes_of(source: &BlobSource) -> Vec<u8> {
 }
 
 /// The parts of a prepared job's only stage, by name.
-fn parts(prepared: &Prepared) -> Vec<(String, Vec<u8>)> {
+pub(super) fn parts(prepared: &Prepared) -> Vec<(String, Vec<u8>)> {
     let DraftSource::Parts { tree, count } = prepared.draft.stages[0].source else {
         panic!("not cut into parts")
     };
@@ -48,15 +48,15 @@ fn parts(prepared: &Prepared) -> Vec<(String, Vec<u8>)> {
     entries.iter().map(|entry| (entry.path.clone(), blob(prepared, entry.blob))).collect()
 }
 
-fn entries(prepared: &Prepared, tree: BlobRef) -> Vec<Entry> {
+pub(super) fn entries(prepared: &Prepared, tree: BlobRef) -> Vec<Entry> {
     Tree::from_bytes(&blob(prepared, tree)).unwrap().entries().to_vec()
 }
 
-fn blob(prepared: &Prepared, blob: BlobRef) -> Vec<u8> {
+pub(super) fn blob(prepared: &Prepared, blob: BlobRef) -> Vec<u8> {
     bytes_of(prepared.blobs.iter().find(|source| source.blob() == blob).expect("it is carried"))
 }
 
-fn named(parts: &[(&str, &[u8])]) -> Vec<(String, Vec<u8>)> {
+pub(super) fn named(parts: &[(&str, &[u8])]) -> Vec<(String, Vec<u8>)> {
     parts.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())).collect()
 }
 
