@@ -19,5 +19,7 @@ pub use jobfile::{
     Amount, Cut, DataSpec, Fill, Form, JobFile, JobFileError, PartsSpec, SourceSpec, StageSpec,
     StdinSpec, UrlSpec,
 };
-pub use prepare::{BlobSource, PrepareError, Prepared, Warning, check, default_batch, prepare};
+pub use prepare::{
+    BlobSource, Packed, PrepareError, Prepared, Warning, check, default_batch, pack, prepare,
+};
 pub use quantity::{QuantityError, parse_bytes, parse_duration_ms, show_bytes, show_duration_ms};

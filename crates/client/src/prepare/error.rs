@@ -36,6 +36,8 @@ pub enum PrepareError {
     /// Folders within folders without end.
     #[error("{}: a link leads in a circle, or folders lie too deep", path.display())]
     Circle { path: PathBuf },
+    #[error("{} and {} would both be called `{name}`", other.display(), path.display())]
+    SameName { path: PathBuf, other: PathBuf, name: String },
     #[error("{}: {why}", path.display())]
     Pattern { path: PathBuf, why: String },
     /// The bytes are not what they are said to be.
@@ -67,6 +69,7 @@ impl PrepareError {
                 "docs/JOBS.md says which key takes a file and which a folder".into()
             }
             Self::Name { .. } | Self::Tree { .. } => "rename the file".into(),
+            Self::SameName { .. } => "rename one, or give the folder above them".into(),
             Self::Module { hint, .. } => (*hint).into(),
             Self::TooMany { .. } => {
                 "make the parts larger, put several files into one, or split the data among jobs"
@@ -85,7 +88,7 @@ impl PrepareError {
             Self::Spool { .. } => {
                 "set TMPDIR to a folder with room for all of it, or save it to a file first".into()
             }
-            Self::Empty { .. } => "a stage needs at least one part".into(),
+            Self::Empty { .. } => "a stage needs at least one part, and a tree one file".into(),
             Self::TreeTooLarge { .. } => "use shorter names, or put several files into one".into(),
             Self::NoSuchStage { earlier, .. } if earlier.is_empty() => {
                 "put the stage that is gathered above this one".into()

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use protocol::limits::TREE_BYTES_MAX;
-use protocol::{BlobId, Entry, Hash, Manifest, PeerId, Tree};
+use protocol::{BlobId, Entry, Hash, Manifest, PeerId};
 
 use super::data::{Dataset, Stdin, dataset};
 use super::folder::read_folder;
+use super::tree::tree;
 use super::{BlobSource, PrepareError, default_batch};
 use crate::api::Blob;
 use crate::assure::settle;
@@ -195,16 +195,11 @@ impl Preparation<'_> {
         entries: Vec<Entry>,
         sources: Vec<BlobSource>,
     ) -> Result<Blob, PrepareError> {
-        let tree = Tree::new(entries)
-            .map_err(|source| PrepareError::Tree { path: path.to_owned(), source })?;
-        let bytes = tree.to_bytes();
-        if TREE_BYTES_MAX < bytes.len() {
-            return Err(PrepareError::TreeTooLarge { path: path.to_owned() });
-        }
+        let tree = tree(path, entries)?;
         for source in sources {
             self.add(source);
         }
-        Ok(self.add(BlobSource::made(bytes)))
+        Ok(self.add(tree))
     }
 
     fn add(&mut self, source: BlobSource) -> Blob {

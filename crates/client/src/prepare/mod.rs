@@ -12,6 +12,7 @@ mod records;
 mod source;
 mod spool;
 mod stable;
+mod tree;
 
 #[cfg(test)]
 mod tests;
@@ -21,3 +22,4 @@ pub use check::{Warning, check};
 pub use error::PrepareError;
 pub use job::{Prepared, prepare};
 pub use source::BlobSource;
+pub use tree::{Packed, pack};

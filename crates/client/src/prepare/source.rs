@@ -69,30 +69,6 @@ impl BlobSource {
         Ok(Self::part(&Arc::new(stamp), &Arc::default(), whole))
     }
 
-    /// Everything that a reader has to say, kept on disk.
-    ///
-    /// # Errors
-    /// [`PrepareError`] calls it `name` if it cannot be read.
-    pub fn stream(reader: &mut dyn Read, name: &Path) -> Result<Self, PrepareError> {
-        let mut spool = Spool::new(name)?;
-        let (mut hasher, mut size) = (blake3::Hasher::new(), 0);
-        let mut buffer = vec![0; READ_BYTES];
-        loop {
-            let len = match reader.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(len) => len,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(PrepareError::unreadable(name)(error)),
-            };
-            hasher.update(&buffer[..len]);
-            spool.write(&buffer[..len])?;
-            size += len as u64;
-        }
-        let id = BlobId::new(*hasher.finalize().as_bytes());
-        let whole = Piece { at: 0, blob: BlobRef { id, size } };
-        Ok(Self::spooled(&Arc::new(spool), &Arc::default(), whole))
-    }
-
     pub(super) fn part(file: &Arc<Stamped>, header: &Arc<[u8]>, Piece { at, blob }: Piece) -> Self {
         let origin = Origin::File { file: Arc::clone(file), at };
         Self { blob, header: Arc::clone(header), origin }
