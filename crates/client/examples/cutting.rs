@@ -21,7 +21,9 @@ fn main() {
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["make", form, file, mib] => make(form, Path::new(file), mib.parse::<u64>().unwrap() << 20),
         [file, cuts @ ..] => {
-            println!("| `parts = {{ …, }}` | parts | MiB/s | peak MiB |\n|---|---|---|---|");
+            println!(
+                "| `parts = {{ …, }}` | parts | MiB/s | MiB/CPU s | peak MiB |\n|---|---|---|---|---|"
+            );
             cuts.iter().for_each(|keys| cut(Path::new(file), keys));
         }
         [] => panic!("read the first lines of this program"),
@@ -38,10 +40,17 @@ fn cut(file: &Path, keys: &str) {
         file.display()
     );
     let job = JobFile::parse(&folder.path().join("job.toml"), &job).unwrap();
-    let begun = Instant::now();
+    let (begun, cpu_begun) = (Instant::now(), cpu_s());
     let parts = prepare(job).unwrap().draft.stages[0].unit_count();
-    let rate = file.metadata().unwrap().len() as f64 / begun.elapsed().as_secs_f64() / 1048576.0;
-    println!("| `{keys}` | {parts} | {rate:.0} | {:.1} |", peak_mib());
+    let mib = file.metadata().unwrap().len() as f64 / 1048576.0;
+    let (rate, cpu_rate) = (mib / begun.elapsed().as_secs_f64(), mib / (cpu_s() - cpu_begun));
+    println!("| `{keys}` | {parts} | {rate:.0} | {cpu_rate:.0} | {:.1} |", peak_mib());
+}
+
+/// What the processor has spent on this thread, which does everything.
+fn cpu_s() -> f64 {
+    let spent = std::fs::read_to_string("/proc/self/schedstat").unwrap();
+    spent.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e9
 }
 
 fn peak_mib() -> f64 {
