@@ -157,6 +157,14 @@ fn a_refusal_is_told_and_a_redirection_followed() {
     assert!(!format!("{error} {error:?} {nobody:?}").contains("secret"), "{error:?}");
 }
 
+#[test]
+fn a_server_that_cannot_prove_itself_is_not_read_from() {
+    let server = Server::new(vec![answer("200 OK", "Content-Length: 1\r\n", "1")]);
+    let url = server.address.replace("http://", "https://") + "/x?key=secret";
+    let error = fetch(&UrlSpec { url, ..server.spec("") }).unwrap_err();
+    assert!(matches!(&error, FetchError::Lost { why } if !why.contains("secret")), "{error:?}");
+}
+
 /// What a store's environment says.
 fn env(endpoint: &str) -> impl Fn(&str) -> Option<String> {
     move |name| {

@@ -191,6 +191,7 @@ fn parts_say_how_they_are_cut() {
     let (hundred, mebibyte) = (Amount::Records(100), Amount::Bytes(1 << 20));
     let most = 1 << 30;
     assert_eq!(cut("by = \"lines\", size = 100"), records(Form::Lines, hundred, false, most));
+    assert_eq!(cut("by = \"lines\", size = 1_00"), records(Form::Lines, hundred, false, most));
     let lines = cut("by = \"lines\", size = \"1MiB\"");
     assert_eq!(lines, records(Form::Lines, mebibyte, true, 1 << 20));
     let lines = cut("by = \"lines\", size = \"1MiB\", stable = false");

@@ -7,8 +7,9 @@ use blake3::Hasher;
 use protocol::limits::TREE_ENTRIES_MAX;
 use protocol::{BlobId, BlobRef};
 
-use super::records::{Place, Scanner, Why, Wrong};
+use super::records::Scanner;
 use super::stable::Chooser;
+use super::wrong::{Place, Why, Wrong};
 use crate::{Amount, Cut, Fill, Form};
 
 /// A row of names that goes into every part.

@@ -13,6 +13,7 @@ mod source;
 mod spool;
 mod stable;
 mod tree;
+mod wrong;
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use protocol::BlobRef;
 
-use super::super::records::{Place, Why, Wrong};
+use super::super::wrong::{Place, Why, Wrong};
 use super::{CutError, Cutter};
 use crate::{Amount, Cut, Fill, Form};
 
