@@ -44,8 +44,8 @@ pub use merkle::{merkle_path, merkle_root, merkle_root_by};
 pub use outcome::{BlobRef, Cost, Execution, Exit, Loss, Outcome, Trap, trace_digest};
 pub use pack::{Pack, PackError};
 pub use partition::Partition;
-pub use reads::{Gathered, Read, Role, Roots, bucket_of};
 pub use rank::{Rank, Ranks, level_of, levels_short};
+pub use reads::{Gathered, Read, Role, Roots, bucket_of};
 pub use sign::{Envelope, Keypair, Kind, Signed, SignedBody, VerifyError};
 pub use stamp::{Stamp, Stamped, job_stamp_bits};
 pub use step::{

@@ -5,8 +5,8 @@ use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 use crate::limits::{
     ARGS_BYTES_MAX, BATCH_UNITS_MAX, BATCHES_MAX, BUCKETS_MAX, FAN_IN_MAX, MANIFEST_BYTES_MAX,
-    NAME_BYTES_MAX, QUORUM_MAX, STAGE_INPUTS_MAX, STAGE_READS_MAX, STAGES_MAX, STAMP_BITS_MAX, UNIT_CPU_MS_MAX, UNIT_FILES_MAX,
-    UNIT_MEMORY_BYTES_MAX, UNIT_OUTPUT_BYTES_MAX, UNITS_MAX,
+    NAME_BYTES_MAX, QUORUM_MAX, STAGE_INPUTS_MAX, STAGE_READS_MAX, STAGES_MAX, STAMP_BITS_MAX,
+    UNIT_CPU_MS_MAX, UNIT_FILES_MAX, UNIT_MEMORY_BYTES_MAX, UNIT_OUTPUT_BYTES_MAX, UNITS_MAX,
 };
 use crate::template::Template;
 use crate::tree::is_clean_path;
@@ -359,7 +359,10 @@ impl Stage {
 
     /// All earlier stages that it reads.
     pub fn upstreams(&self) -> impl Iterator<Item = u16> + '_ {
-        self.upstream().into_iter().chain(self.links.reads.iter().copied()).chain(self.links.continues)
+        self.upstream()
+            .into_iter()
+            .chain(self.links.reads.iter().copied())
+            .chain(self.links.continues)
     }
 
     /// Module, stdin and mounted files; not the entries of trees.
@@ -396,12 +399,7 @@ impl Stage {
     }
 
     /// Checks the stage with this number, and says how many units it has.
-    fn check(
-        &self,
-        number: usize,
-        stages: &[Self],
-        earlier: &[u64],
-    ) -> Result<u64, ManifestError> {
+    fn check(&self, number: usize, stages: &[Self], earlier: &[u64]) -> Result<u64, ManifestError> {
         check_name(&self.name)?;
         let refuse = |why: String| Err(ManifestError::Stage { stage: self.name.clone(), why });
         if stages[..number].iter().any(|other| other.name == self.name) {
@@ -448,12 +446,19 @@ impl Stage {
         if !mount.is_empty() {
             check_name(mount)?;
         }
-        within("the number of stages that are read", reads.len() as u64, 0, STAGE_READS_MAX as u64)?;
+        within(
+            "the number of stages that are read",
+            reads.len() as u64,
+            0,
+            STAGE_READS_MAX as u64,
+        )?;
         let mut mounts: Vec<&str> = Vec::new();
         for upstream in self.upstream().into_iter().chain(reads.iter().copied()) {
             let mount = stages[usize::from(upstream)].mount();
             if mounts.contains(&mount) {
-                return refuse(format!("two of the stages that it reads are mounted at /in/{mount}"));
+                return refuse(format!(
+                    "two of the stages that it reads are mounted at /in/{mount}"
+                ));
             }
             mounts.push(mount);
         }
@@ -472,13 +477,18 @@ impl Stage {
                 within("the number of axes", grid.axes.len() as u64, 1, 16)?;
                 grid.axes.iter().try_for_each(|axis| check_name(&axis.name))
             }
-            Source::Parts(_) | Source::Each(_) | Source::Gather(Gather { fan_in: None, .. }) => Ok(()),
+            Source::Parts(_) | Source::Each(_) | Source::Gather(Gather { fan_in: None, .. }) => {
+                Ok(())
+            }
             Source::Gather(Gather { fan_in: Some(n), .. }) => {
                 within("the fan-in of a gather", u64::from(*n), 2, u64::from(FAN_IN_MAX))
             }
-            Source::ByName(by_name) => {
-                within("the number of buckets", u64::from(by_name.buckets), 1, u64::from(BUCKETS_MAX))
-            }
+            Source::ByName(by_name) => within(
+                "the number of buckets",
+                u64::from(by_name.buckets),
+                1,
+                u64::from(BUCKETS_MAX),
+            ),
         }
     }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
-use crate::{CHECKPOINT_EXIT, BlobId, Hash, encode, hash};
+use crate::{BlobId, CHECKPOINT_EXIT, Hash, encode, hash};
 
 /// A blob's name and its size in bytes: who fetches it knows the size beforehand.
 #[derive(

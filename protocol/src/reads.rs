@@ -135,7 +135,11 @@ impl Plan {
     }
 
     /// Batches of later stages that read a batch, but for those that read all of its stage.
-    pub(crate) fn readers_of(&self, stage: u16, batch: u32) -> impl Iterator<Item = (u16, u32)> + '_ {
+    pub(crate) fn readers_of(
+        &self,
+        stage: u16,
+        batch: u32,
+    ) -> impl Iterator<Item = (u16, u32)> + '_ {
         let units = self.partition(stage).units_of(batch);
         self.readers[usize::from(stage)].iter().flat_map(move |reader| {
             let partition = self.partition(reader.stage);
@@ -183,7 +187,8 @@ pub(crate) fn readers(stages: &[Stage]) -> Vec<Vec<Reader>> {
 /// `buckets` is not zero.
 pub fn bucket_of(name: &str, buckets: u32) -> u32 {
     let stem = name.split('.').next().unwrap_or(name);
-    let is_number = !stem.is_empty() && stem.len() <= 18 && stem.bytes().all(|b| b.is_ascii_digit());
+    let is_number =
+        !stem.is_empty() && stem.len() <= 18 && stem.bytes().all(|b| b.is_ascii_digit());
     let number = stem.parse::<u64>().ok().filter(|_| is_number).unwrap_or_else(|| {
         let hash = hash("name", &[name.as_bytes()]);
         u64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("a hash has 32 bytes"))

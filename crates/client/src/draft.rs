@@ -1,8 +1,8 @@
 //! A draft: a manifest before its submitter's node has signed, dated and salted it.
 
 use protocol::{
-    Axis, ByName, Each, Gather, Grid, Hash, Input, InputSource, Links, Manifest, PROTOCOL, Parts, PeerId, Policy, Range,
-    SEMANTICS, Source, Stage, Stdin, UnitLimits,
+    Axis, ByName, Each, Gather, Grid, Hash, Input, InputSource, Links, Manifest, PROTOCOL, Parts,
+    PeerId, Policy, Range, SEMANTICS, Source, Stage, Stdin, UnitLimits,
 };
 use serde::{Deserialize, Serialize};
 

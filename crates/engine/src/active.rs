@@ -16,10 +16,10 @@ use crate::inputs::Inputs;
 use crate::journal::StepEntry;
 use crate::keeping::Keeping;
 use crate::leaves::Wanted;
-use crate::memory::Memory;
 use crate::limits::{
     ITEMS_BYTES_MAX, LEASE_BATCHES, PATIENCE_MS_MAX, PATIENCE_MS_MIN, PATIENT_MAX,
 };
+use crate::memory::Memory;
 use crate::pick::Picking;
 use crate::sealing::Sealing;
 use crate::sync::Sync;

@@ -197,7 +197,8 @@ impl Active {
             self.inputs.done_with(&(stage, About::Unit(*unit)));
         }
         let mut batches: BTreeMap<u32, Vec<(u64, Execution)>> = BTreeMap::new();
-        let stands = |unit: u64| self.ledger.slot(stage, About::Unit(unit)).as_ref() == slots.get(&unit);
+        let stands =
+            |unit: u64| self.ledger.slot(stage, About::Unit(unit)).as_ref() == slots.get(&unit);
         for (unit, execution) in done.into_iter().filter(|(unit, _)| stands(*unit)) {
             let batch = self.plan().partition(stage).batch_of(unit);
             batches.entry(batch).or_default().push((unit, execution));

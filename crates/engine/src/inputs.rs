@@ -123,7 +123,8 @@ impl Inputs {
 
     /// What a batch or unit has read is not needed any more.
     pub(crate) fn done_with(&mut self, place: &(u16, About)) {
-        let has_failed = |reading: &Reading| matches!(&reading.state, State::Here(r) if r.failed != 0);
+        let has_failed =
+            |reading: &Reading| matches!(&reading.state, State::Here(r) if r.failed != 0);
         if self.readings.get(place).is_some_and(|reading| !has_failed(reading)) {
             self.readings.remove(place);
         }
@@ -348,9 +349,11 @@ impl Active {
             settle(core, &mut self.inputs.parts, got.map(|_| ()).map_err(|_| ()), now);
         } else if matches!(&self.inputs.results, State::Coming(attempt) if is_it(attempt)) {
             settle(core, &mut self.inputs.results, got.map(failed_of).map_err(|_| ()), now);
-        } else if let Some((place, reading)) = self.inputs.readings.iter_mut().find(
-            |(_, reading)| matches!(&reading.state, State::Coming(attempt) if is_it(attempt)),
-        ) {
+        } else if let Some((place, reading)) =
+            self.inputs.readings.iter_mut().find(
+                |(_, reading)| matches!(&reading.state, State::Coming(attempt) if is_it(attempt)),
+            )
+        {
             let place = *place;
             let verdict = self.ledger.last_verdict();
             let root = |at: &BatchResult| verdict.of_batch(at.stage, at.batch);
@@ -399,7 +402,8 @@ impl Active {
     /// Where the outcomes of a whole stage are.
     pub(crate) fn outcomes_of(&self, stage: u16) -> Option<Vec<BatchResult>> {
         let batches = 0..self.plan().partition(stage).batches();
-        let all: Option<Vec<_>> = batches.map(|batch| self.outcomes_of_batch(stage, batch)).collect();
+        let all: Option<Vec<_>> =
+            batches.map(|batch| self.outcomes_of_batch(stage, batch)).collect();
         Some(all?.into_iter().flatten().collect())
     }
 
@@ -498,7 +502,8 @@ impl Active {
     }
 
     pub(crate) fn want(&self, result: &BatchResult) -> PackWant {
-        let BatchResult { stage, batch, first_unit, units, root, ref packs, ref holders, .. } = *result;
+        let BatchResult { stage, batch, first_unit, units, root, ref packs, ref holders, .. } =
+            *result;
         let (packs, holders) = (packs.clone(), few(holders));
         let goes_on = self.plan().goes_on(stage);
         PackWant { stage, batch, first_unit, units, root, packs, holders, goes_on }

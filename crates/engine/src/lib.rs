@@ -34,7 +34,9 @@ mod work;
 pub use config::Config;
 pub use effect::{Effect, Judgement, PackWant, Record, Want};
 pub use engine::Engine;
-pub use event::{Event, FetchId, FetchLoss, Got, PackId, ProbeId, RecallId, Receipt, RecordId, RunId, Time};
+pub use event::{
+    Event, FetchId, FetchLoss, Got, PackId, ProbeId, RecallId, Receipt, RecordId, RunId, Time,
+};
 pub use journal::job_prefixes;
 pub use reads::{ReadBatch, Reads};
 pub use standing::Standing;

@@ -95,12 +95,7 @@ impl Active {
     }
 
     /// Outcomes from memory are here: of all units of a batch, or of none.
-    pub(crate) fn recalled(
-        &mut self,
-        core: &mut Core,
-        id: RecallId,
-        units: Vec<(u64, Execution)>,
-    ) {
+    pub(crate) fn recalled(&mut self, core: &mut Core, id: RecallId, units: Vec<(u64, Execution)>) {
         let Some(((stage, batch), slot)) = self.memory.asked.remove(&id) else { return };
         let about = About::Batch(batch);
         let whole = self.units_of(stage, about).eq(units.iter().map(|(unit, _)| *unit));

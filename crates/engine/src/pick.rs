@@ -159,7 +159,13 @@ impl Active {
         let partition = self.plan().partition(stage);
         let tail = partition.units_of(batch).count() < partition.units_of(0).count();
         let lost = self.work.has_lost((stage, About::Batch(batch)));
-        (lost, stage, !self.has_made_reads(stage, batch), tail, self.rank(core, stage, batch, core.me))
+        (
+            lost,
+            stage,
+            !self.has_made_reads(stage, batch),
+            tail,
+            self.rank(core, stage, batch, core.me),
+        )
     }
 
     /// Whether a batch reads nothing but what we have executed and hold; not looked at where every unit reads

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use protocol::{
-    About, Abstention, BlobRef, Claim, Execution, Hash, Item, Loss, Message, Outcome,
-    PeerId, Reason, Slot, Standing, Vote, merkle_root,
+    About, Abstention, BlobRef, Claim, Execution, Hash, Item, Loss, Message, Outcome, PeerId,
+    Reason, Slot, Standing, Vote, merkle_root,
 };
 
 use crate::active::Active;

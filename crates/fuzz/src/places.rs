@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use protocol::{
-    About, BlobRef, Cost, Execution, Exit, Gathered, Hash, Outcome, Plan, Roots, Slot, hash, merkle_root,
+    About, BlobRef, Cost, Execution, Exit, Gathered, Hash, Outcome, Plan, Roots, Slot, hash,
+    merkle_root,
 };
 
 /// A slot, the units that it is about, and what is true of them.
@@ -33,12 +34,7 @@ impl Places {
     }
 
     /// A batch or unit of a stage where these roots stand; `None` while what it reads has none.
-    pub(crate) fn at(
-        &mut self,
-        stage: u16,
-        about: About,
-        roots: &impl Roots,
-    ) -> Option<Place> {
+    pub(crate) fn at(&mut self, stage: u16, about: About, roots: &impl Roots) -> Option<Place> {
         let units = match about {
             About::Batch(batch) => self.plan.partition(stage).units_of(batch),
             About::Unit(unit) => unit..unit + 1,
@@ -70,9 +66,8 @@ impl Place {
         about: About,
         (gathered, roots): (Option<Gathered>, &impl Roots),
     ) -> Option<Self> {
-        let hash_of = |unit: u64| {
-            plan.unit_hash(stage, unit, plan.gathered(stage, unit..unit + 1, roots))
-        };
+        let hash_of =
+            |unit: u64| plan.unit_hash(stage, unit, plan.gathered(stage, unit..unit + 1, roots));
         let (units, named) = match about {
             About::Batch(batch) => {
                 let units = plan.partition(stage).units_of(batch).map(hash_of);

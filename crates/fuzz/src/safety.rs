@@ -88,8 +88,7 @@ fn check_batch(world: &World, places: &mut Places, verdict: &Verdict, (stage, ba
         // Under a wrong root whose voters were counted, a path may show whatever they put there.
         let by_path = wrong_root.is_some() && matches!(state, UnitVerdict::Accepted(_));
         if digest != right && !by_path {
-            let ballots =
-                ballots_for(world, places.at(stage, About::Unit(*unit), verdict), digest);
+            let ballots = ballots_for(world, places.at(stage, About::Unit(*unit), verdict), digest);
             check_liars(world, &ballots, quorum, how);
         }
     }

@@ -1,8 +1,8 @@
 //! The setting of a story: a small job, and who of its peers is honest.
 
 use protocol::{
-    BlobRef, ByName, Each, Entry, Gather, Hash, Keypair, Links, Manifest, NetworkId, PROTOCOL, Parts, PeerId, Plan,
-    Policy, Range, SEMANTICS, Source, Stage, Stdin, Tree, UnitLimits, hash,
+    BlobRef, ByName, Each, Entry, Gather, Hash, Keypair, Links, Manifest, NetworkId, PROTOCOL,
+    Parts, PeerId, Plan, Policy, Range, SEMANTICS, Source, Stage, Stdin, Tree, UnitLimits, hash,
 };
 
 use crate::choices::Choices;

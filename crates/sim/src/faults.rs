@@ -224,7 +224,10 @@ impl World {
         let JobFate { is_submitted, is_cancelled, .. } = self.jobs[job];
         if is_submitted && !is_cancelled && engine.job(truth.job).is_none() {
             let manifest = truth.manifest.clone();
-            self.tell(self.truths[job].spec.submitter, Event::Submit { manifest, stamp: None, recalls: false });
+            self.tell(
+                self.truths[job].spec.submitter,
+                Event::Submit { manifest, stamp: None, recalls: false },
+            );
         }
     }
 

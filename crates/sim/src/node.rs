@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use engine::{Config, Engine, Reads, Receipt, RunId, Time};
-use protocol::{
-    BlobId, Execution, JobId, Keypair, Loss, NetworkId, PeerId, Plan, Report, Stamp,
-};
+use protocol::{BlobId, Execution, JobId, Keypair, Loss, NetworkId, PeerId, Plan, Report, Stamp};
 
 use crate::chance::Chance;
 use crate::disk::Disk;

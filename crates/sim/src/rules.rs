@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::{
-    About, Book, Item, Ledger, PeerId, Signed, Slot, Standing, Step, UnitVerdict,
-    merkle_root_by,
+    About, Book, Item, Ledger, PeerId, Signed, Slot, Standing, Step, UnitVerdict, merkle_root_by,
 };
 
 use crate::liars::LiarKind;

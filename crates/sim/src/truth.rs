@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use protocol::{
-    Axis, BlobId, BlobRef, ByName, Cost, Each, Entry, Execution, Exit, Gather, Gathered, Grid, Hash,
-    JobId, Links, Manifest, Outcome, PROTOCOL, Parts, PeerId, Plan, Policy, Range, Roots, SEMANTICS,
-    Source, Stage, Stdin, Tree, Unit, UnitLimits, hash, merkle_root,
+    Axis, BlobId, BlobRef, ByName, Cost, Each, Entry, Execution, Exit, Gather, Gathered, Grid,
+    Hash, JobId, Links, Manifest, Outcome, PROTOCOL, Parts, PeerId, Plan, Policy, Range, Roots,
+    SEMANTICS, Source, Stage, Stdin, Tree, Unit, UnitLimits, hash, merkle_root,
 };
 
 use crate::scenario::{Job, SourceKind, Then};

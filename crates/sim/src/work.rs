@@ -29,8 +29,7 @@ impl World {
         let missing = needed.map(|blob| blob.id).find(|blob| !node.store.contains(blob));
         let todo = VecDeque::from(units);
         let (done, is_stopped) = (Vec::new(), false);
-        let running =
-            Running { job, plan, stage, reads, todo, done, chunk, missing, is_stopped };
+        let running = Running { job, plan, stage, reads, todo, done, chunk, missing, is_stopped };
         self.nodes[index].runs.insert(run, running);
         self.next_unit(index, run);
     }

@@ -90,7 +90,9 @@ impl Node {
         let stamp = self.stamp_job(job, &manifest).await?;
         pins.stay = true;
         info!(%job, name = manifest.name, units = manifest.unit_count(), "job submitted");
-        self.tell(Event::Submit { manifest, stamp, recalls }).await.map_err(|_| SubmitError::Stopped)?;
+        self.tell(Event::Submit { manifest, stamp, recalls })
+            .await
+            .map_err(|_| SubmitError::Stopped)?;
         Ok(job)
     }
 }
@@ -114,7 +116,8 @@ fn part_from_memory(store: &Store, manifest: &mut Manifest) {
         }
         parted[number] = if plan.is_dependent(stage) {
             plan.reads(stage, 0..1).iter().any(|read| {
-                parted[usize::from(read.stage)] && read.units != (0..counts[usize::from(read.stage)])
+                parted[usize::from(read.stage)]
+                    && read.units != (0..counts[usize::from(read.stage)])
             })
         } else {
             let is_known = |unit: &u64| {

@@ -12,9 +12,7 @@ use crate::Tamper;
 use crate::shell::memory::Recall;
 use crate::shell::run::{Order, Runs};
 use crate::shell::talk::Talk;
-use crate::shell::{
-    Changes, Clock, Journal, Shared, fetch, forget, memory, pack, probe, provide,
-};
+use crate::shell::{Changes, Clock, Journal, Shared, fetch, forget, memory, pack, probe, provide};
 
 /// What a [`crate::Node`] asks of the engine's task.
 #[derive(Debug)]

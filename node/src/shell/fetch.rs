@@ -56,7 +56,9 @@ async fn bring(courier: &Courier, want: Want) -> Result<Got, FetchLoss> {
             packs(courier, wants, part).await
         }
         Want::Reads { plan, stage, units, packs: wants } => {
-            courier.blobs(units.clone().filter_map(|unit| plan.part(stage, unit)).collect()).await?;
+            courier
+                .blobs(units.clone().filter_map(|unit| plan.part(stage, unit)).collect())
+                .await?;
             let reads: Vec<Read> = plan.reads(stage, units.clone());
             packs(courier, wants, Part::Of(reads.into(), units)).await
         }

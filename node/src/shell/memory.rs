@@ -7,7 +7,8 @@ use std::sync::Arc;
 use engine::{Event, PackWant, Reads, RecallId};
 use protocol::limits::{INLINE_BYTES_MAX, PACK_BYTES_MAX};
 use protocol::{
-    BlobRef, Cost, Execution, Exit, JobId, Outcome, Pack, PeerId, Plan, UnitId, decode, encode, hash,
+    BlobRef, Cost, Execution, Exit, JobId, Outcome, Pack, PeerId, Plan, UnitId, decode, encode,
+    hash,
 };
 use store::{Batch, Store};
 use tracing::{Instrument, debug, debug_span, warn};

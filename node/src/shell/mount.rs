@@ -76,9 +76,8 @@ impl<'a> Mounter<'a> {
     pub(crate) fn read(&mut self, read: &Read, unit: u64) -> Result<Arc<Files>, Loss> {
         let mount = self.plan.stage(read.stage).mount().to_owned();
         match read.role {
-            Role::Single => self.each(read, |this, found, files| {
-                this.outcome(&format!("{mount}/"), found, files)
-            }),
+            Role::Single => self
+                .each(read, |this, found, files| this.outcome(&format!("{mount}/"), found, files)),
             Role::Many => {
                 let key = encode(&(read.stage, read.units.start, read.units.end));
                 let count = self.plan.partition(read.stage).units();
@@ -259,7 +258,8 @@ impl<'a> Mounter<'a> {
             if named.len() <= max {
                 return Ok(());
             }
-            let why = format!("bucket {unit} has more than {max} files; the stage needs more buckets");
+            let why =
+                format!("bucket {unit} has more than {max} files; the stage needs more buckets");
             Err(Loss::Refused(why))
         })?;
         named.sort_by(|a, b| (&a.name, a.unit).cmp(&(&b.name, b.unit)));

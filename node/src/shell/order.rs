@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use protocol::limits::{INLINE_BYTES_MAX, MODULE_BYTES_MAX};
-use protocol::{BlobId, Cost, Execution, Exit, Input, Loss, Outcome, Read, Role, Source, Unit, hash};
+use protocol::{
+    BlobId, Cost, Execution, Exit, Input, Loss, Outcome, Read, Role, Source, Unit, hash,
+};
 use sandbox::{FileSource, GuestUnit, REQUEST_UNITS_MAX, RunRequest};
 use store::Store;
 

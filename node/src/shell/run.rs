@@ -48,8 +48,14 @@ impl Runs {
         let work = async move {
             let left = order.units.len();
             debug!(units = left, "units are run");
-            let mut report =
-                Report { shared: this, run, order: Arc::new(order), harvest: vec![], passed: vec![], bytes: 0 };
+            let mut report = Report {
+                shared: this,
+                run,
+                order: Arc::new(order),
+                harvest: vec![],
+                passed: vec![],
+                bytes: 0,
+            };
             // Dropped in the middle, a request frees its worker within a second.
             if stop.run_until_cancelled(report.execute()).await.is_none() {
                 debug!("a run was stopped");

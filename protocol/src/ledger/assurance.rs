@@ -232,9 +232,10 @@ impl Verdict {
                 let of = &self.read_as[usize::from(upstream)];
                 let least = of.iter().copied().min().unwrap_or_default();
                 if least < Assurance::Sealed {
-                    let is_all = plan.reads(stage, 0..1).iter().any(|read| {
-                        read.stage == upstream && read.batches.len() == of.len()
-                    });
+                    let is_all = plan
+                        .reads(stage, 0..1)
+                        .iter()
+                        .any(|read| read.stage == upstream && read.batches.len() == of.len());
                     for (batch, sure) in (0..).zip(&mut sure) {
                         let weakest =
                             if is_all { least } else { self.assurance(plan, stage, batch) };

@@ -156,7 +156,9 @@ impl Layer {
                 self.stale.remove(&stage);
                 if self.renew_whole(stage) {
                     let all = ground.plan.readers_of_all(stage);
-                    todo.extend(all.flat_map(|reader| batches(ground.plan, reader)).map(|at| (at, None)));
+                    todo.extend(
+                        all.flat_map(|reader| batches(ground.plan, reader)).map(|at| (at, None)),
+                    );
                 }
                 continue;
             }

@@ -1,8 +1,8 @@
 //! Stages, quorums and the submitter: what is derived from what, and who has to agree.
 
 use protocol::{
-    About, ByName, Certificate, Each, Gather, Hash, Item, Ledger, Policy, Shown, Slot, Source, Stage,
-    Standing, bucket_of, hash, merkle_root,
+    About, ByName, Certificate, Each, Gather, Hash, Item, Ledger, Policy, Shown, Slot, Source,
+    Stage, Standing, bucket_of, hash, merkle_root,
 };
 
 use crate::world::{

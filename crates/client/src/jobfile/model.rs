@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::PartsSpec;
 use crate::{DraftAxis, DraftLimits, DraftPolicy, Goal};
 
 /// A job as its author wrote it; paths are relative to `folder`.
@@ -54,26 +55,29 @@ pub struct StageSpec {
 /// How the units of a stage arise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceSpec {
-    Range { from: u64, to: u64, block: u64 },
-    Grid { axes: Vec<DraftAxis> },
-    Parts { path: PathBuf, cut: Cut },
+    Range {
+        from: u64,
+        to: u64,
+        block: u64,
+    },
+    Grid {
+        axes: Vec<DraftAxis>,
+    },
+    Parts(PartsSpec),
     /// One unit for each outcome of a stage.
-    Each { stage: String },
+    Each {
+        stage: String,
+    },
     /// Everything in one unit; with a fan-in, in as many levels of units as it takes.
-    Gather { stage: String, fan_in: Option<u32> },
+    Gather {
+        stage: String,
+        fan_in: Option<u32>,
+    },
     /// Files of a stage by their names, in so many buckets.
-    ByName { stage: String, buckets: u32 },
-}
-
-/// How a dataset becomes parts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
-    /// So many lines of a file to a part.
-    Lines(u64),
-    /// So many bytes of a file to a part.
-    Bytes(u64),
-    /// Each file of a folder is a part.
-    File,
+    ByName {
+        stage: String,
+        buckets: u32,
+    },
 }
 
 /// What every unit reads on standard input.

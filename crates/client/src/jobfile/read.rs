@@ -4,7 +4,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use protocol::limits::{
-    BATCH_UNITS_MAX, STAGES_MAX, UNIT_CPU_MS_MAX, UNIT_FILES_MAX, UNIT_MEMORY_BYTES_MAX, UNIT_OUTPUT_BYTES_MAX,
+    BATCH_UNITS_MAX, STAGES_MAX, UNIT_CPU_MS_MAX, UNIT_FILES_MAX, UNIT_MEMORY_BYTES_MAX,
+    UNIT_OUTPUT_BYTES_MAX,
 };
 use toml::de::DeTable;
 
@@ -23,8 +24,23 @@ const EXPIRES_MS_MAX: u64 = 3653 * 86_400_000;
 const JOB_KEYS: [&str; 7] =
     ["name", "description", "priority", "expires", "verify", "stage", "repeat"];
 const STAGE_KEYS: [&str; 17] = [
-    "name", "module", "range", "grid", "parts", "each", "gather", "by_name", "args", "env", "stdin",
-    "files", "limits", "batch", "reads", "first_files", "segments",
+    "name",
+    "module",
+    "range",
+    "grid",
+    "parts",
+    "each",
+    "gather",
+    "by_name",
+    "args",
+    "env",
+    "stdin",
+    "files",
+    "limits",
+    "batch",
+    "reads",
+    "first_files",
+    "segments",
 ];
 const LIMIT_KEYS: [&str; 5] = ["cpu", "memory", "output", "files", "fuel"];
 
@@ -166,7 +182,7 @@ pub(super) fn path(item: &Item<'_>) -> Result<PathBuf, Fault> {
     }
 }
 
-fn duration(item: &Item<'_>, max_ms: u64) -> Result<u64, Fault> {
+pub(super) fn duration(item: &Item<'_>, max_ms: u64) -> Result<u64, Fault> {
     match parse_duration_ms(item.string()?) {
         Ok(ms) if (1..=max_ms).contains(&ms) => Ok(ms),
         Ok(_) => item.refuse(
@@ -177,7 +193,7 @@ fn duration(item: &Item<'_>, max_ms: u64) -> Result<u64, Fault> {
     }
 }
 
-fn bytes(item: &Item<'_>, max: u64) -> Result<u64, Fault> {
+pub(super) fn bytes(item: &Item<'_>, max: u64) -> Result<u64, Fault> {
     match parse_bytes(item.string()?) {
         Ok(bytes) if bytes <= max => Ok(bytes),
         Ok(_) => {

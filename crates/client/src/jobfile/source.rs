@@ -2,10 +2,10 @@
 
 use protocol::limits::{BUCKETS_MAX, FAN_IN_MAX};
 
-use super::read::path;
+use super::SourceSpec;
+use super::parts::parts;
 use super::section::{Fault, Item, Section};
-use super::{Cut, SourceSpec};
-use crate::{DraftAxis, parse_bytes};
+use crate::DraftAxis;
 
 const SOURCES: [&str; 6] = ["range", "grid", "parts", "each", "gather", "by_name"];
 const EXAMPLES: &str = "give one of `range = { from = 0, to = 64 }`, `grid = { x = [1, 2] }`, \
@@ -31,7 +31,7 @@ pub(super) fn read(stage: &Section<'_>) -> Result<SourceSpec, Fault> {
     match *key {
         "range" => range(item),
         "grid" => grid(item),
-        "parts" => parts(item),
+        "parts" => Ok(SourceSpec::Parts(parts(item)?)),
         "each" => Ok(SourceSpec::Each { stage: item.string()?.to_owned() }),
         "by_name" => by_name(item),
         _ => gather(item),
@@ -91,40 +91,4 @@ fn grid(item: &Item<'_>) -> Result<SourceSpec, Fault> {
         return item.refuse("has no axes", "give names and lists: `grid = { x = [1, 2] }`");
     }
     Ok(SourceSpec::Grid { axes })
-}
-
-fn parts(item: &Item<'_>) -> Result<SourceSpec, Fault> {
-    let parts = item.section("`parts`", &["path", "by", "size"])?;
-    let path = path(&parts.need("path", "`path = \"…\"`, relative to the job file")?)?;
-    let by = parts.need("by", "`by = \"lines\"`, `\"bytes\"` or `\"file\"`")?;
-    let size = || parts.need("size", "`size = …`: how many lines or bytes make one part");
-    let cut = match by.string()? {
-        "lines" => Cut::Lines(size()?.integer(1, i64::MAX as u64)?),
-        "bytes" => Cut::Bytes(size_of_part(&size()?)?),
-        "file" => match parts.get("size") {
-            Some(size) => {
-                return size
-                    .refuse("has no meaning by file", "each file is one part; leave it out");
-            }
-            None => Cut::File,
-        },
-        other => {
-            let other: String = other.chars().take(40).collect();
-            return by.refuse(
-                format!("is `{other}`"),
-                "known are \"lines\" and \"bytes\" of a file, and \"file\" of a folder",
-            );
-        }
-    };
-    Ok(SourceSpec::Parts { path, cut })
-}
-
-/// Bytes as a number or as `1MiB`.
-fn size_of_part(item: &Item<'_>) -> Result<u64, Fault> {
-    let Ok(text) = item.string() else { return item.integer(1, i64::MAX as u64) };
-    match parse_bytes(text) {
-        Ok(bytes) if 0 < bytes => Ok(bytes),
-        Ok(_) => item.refuse("is zero", "a part has at least one byte"),
-        Err(error) => item.refuse("is not a size", error.to_string()),
-    }
 }

@@ -1,20 +1,21 @@
 //! Preparing a job: its files are hashed and cut, its stages numbered, its manifest checked.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use protocol::limits::TREE_BYTES_MAX;
-use protocol::{BlobId, Entry, Hash, Manifest, PeerId, Tree};
+use protocol::{BlobId, Entry, Hash, Manifest, PeerId};
 
-use super::cut::{Every, cut_file};
-use super::folder::{read_flat, read_folder};
+use super::data::{Dataset, Stdin, dataset};
+use super::folder::read_folder;
+use super::tree::tree;
 use super::unroll::{Unrolled, turns};
 use super::{BlobSource, PrepareError};
 use crate::api::Blob;
 use crate::assure::settle;
 use crate::{
-    Cut, Draft, DraftInput, DraftLinks, DraftSource, DraftStage, DraftStdin, Goal, JobFile, Promise, Shape,
-    SourceSpec, StageSpec, StdinSpec,
+    Draft, DraftInput, DraftLinks, DraftSource, DraftStage, DraftStdin, Goal, JobFile, Promise,
+    Shape, SourceSpec, StageSpec, StdinSpec,
 };
 
 /// A draft and every blob that it names, each once.
@@ -50,8 +51,15 @@ impl Prepared {
 /// # Errors
 /// [`PrepareError`] names the file or rule, and has a remedy.
 pub fn prepare(job: JobFile) -> Result<Prepared, PrepareError> {
-    let mut preparation =
-        Preparation { folder: job.folder, blobs: Vec::new(), known: BTreeSet::new() };
+    let mut stdin = std::io::stdin();
+    let is_terminal = stdin.is_terminal();
+    prepare_with(job, (!is_terminal).then_some(&mut stdin))
+}
+
+/// The same, with something else as standard input.
+pub(super) fn prepare_with(job: JobFile, stdin: Stdin<'_>) -> Result<Prepared, PrepareError> {
+    let (blobs, known) = Default::default();
+    let mut preparation = Preparation { folder: job.folder, blobs, known, stdin };
     let mut bases: BTreeMap<usize, DraftStage> = BTreeMap::new();
     let mut unrolled = Unrolled::default();
     for turn in turns(&job.stages, &job.repeats)? {
@@ -97,14 +105,14 @@ pub fn prepare(job: JobFile) -> Result<Prepared, PrepareError> {
 }
 
 /// The blobs that were met so far.
-#[derive(Debug)]
-struct Preparation {
+struct Preparation<'i> {
     folder: PathBuf,
+    stdin: Stdin<'i>,
     blobs: Vec<BlobSource>,
     known: BTreeSet<BlobId>,
 }
 
-impl Preparation {
+impl Preparation<'_> {
     /// A stage without what follows from other stages: its batch, its links, and its source if that is one.
     fn stage(&mut self, spec: &StageSpec) -> Result<DraftStage, PrepareError> {
         let module = self.module(&spec.module)?;
@@ -137,15 +145,11 @@ impl Preparation {
         Ok(match &spec.source {
             &SourceSpec::Range { from, to, block } => DraftSource::Range { from, to, block },
             SourceSpec::Grid { axes } => DraftSource::Grid { axes: axes.clone() },
-            SourceSpec::Parts { path, cut } => {
-                let path = self.folder.join(path);
-                let (entries, sources) = match *cut {
-                    Cut::Lines(lines) => cut_file(&path, Every::Lines(lines))?,
-                    Cut::Bytes(bytes) => cut_file(&path, Every::Bytes(bytes))?,
-                    Cut::File => read_flat(&path)?,
-                };
+            SourceSpec::Parts(spec) => {
+                let Dataset { name, entries, sources } =
+                    dataset(&self.folder, spec, &mut self.stdin)?;
                 let count = entries.len() as u64;
-                DraftSource::Parts { tree: self.tree(&path, entries, sources)?, count }
+                DraftSource::Parts { tree: self.tree(&name, entries, sources)?, count }
             }
             SourceSpec::Each { .. } | SourceSpec::Gather { .. } | SourceSpec::ByName { .. } => {
                 DraftSource::Gather { stage: 0, fan_in: None }
@@ -186,16 +190,11 @@ impl Preparation {
         entries: Vec<Entry>,
         sources: Vec<BlobSource>,
     ) -> Result<Blob, PrepareError> {
-        let tree = Tree::new(entries)
-            .map_err(|source| PrepareError::Tree { path: path.to_owned(), source })?;
-        let bytes = tree.to_bytes();
-        if TREE_BYTES_MAX < bytes.len() {
-            return Err(PrepareError::TreeTooLarge { path: path.to_owned() });
-        }
+        let tree = tree(path, entries)?;
         for source in sources {
             self.add(source);
         }
-        Ok(self.add(BlobSource::made(bytes)))
+        Ok(self.add(tree))
     }
 
     fn add(&mut self, source: BlobSource) -> Blob {

@@ -39,7 +39,8 @@ pub(super) fn turns<'a>(
     for repeat in repeats {
         let names: Vec<&str> = repeat.stages.iter().map(String::as_str).collect();
         let mut places = stages.windows(names.len().max(1));
-        let at = places.position(|window| window.iter().map(|s| s.name.as_str()).eq(names.iter().copied()));
+        let at = places
+            .position(|window| window.iter().map(|s| s.name.as_str()).eq(names.iter().copied()));
         let Some(at) = at.filter(|at| !taken[*at..*at + names.len()].contains(&true)) else {
             return Err(PrepareError::Repeat { stages: repeat.stages.clone() });
         };

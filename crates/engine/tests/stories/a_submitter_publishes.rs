@@ -8,7 +8,11 @@ use crate::told::{Told, job_of};
 #[test]
 fn nobody_hears_of_a_job_before_it_is_on_disk() {
     let mut submitter = Told::new("submitter");
-    let told = submitter.tell(Event::Submit { manifest: job_of("submitter", 1, 1), stamp: None, recalls: false });
+    let told = submitter.tell(Event::Submit {
+        manifest: job_of("submitter", 1, 1),
+        stamp: None,
+        recalls: false,
+    });
     assert_eq!(told, ["record, and say when", "join", "fetch inputs"]);
     assert_eq!(submitter.sync(), ["announce", "provide"]);
 }
@@ -20,7 +24,8 @@ fn it_may_leave_once_enough_keepers_have_answered_a_challenge() {
         submitter.meet(name);
     }
     let manifest = job_of("submitter", 1, 1);
-    let told = submitter.tell(Event::Submit { manifest: manifest.clone(), stamp: None, recalls: false });
+    let told =
+        submitter.tell(Event::Submit { manifest: manifest.clone(), stamp: None, recalls: false });
     assert_eq!(told.iter().filter(|line| *line == "send keep").count(), 3);
     let asked: Vec<&str> = ["a", "b", "c", "d"]
         .into_iter()

@@ -210,8 +210,7 @@ impl Work<'_> {
     /// The unit with everything that it reads, put together as every worker does it.
     fn request(&mut self, stage: u16, unit: u64) -> Outcome<Prepares> {
         let plan = Arc::clone(self.opened.ledger.plan());
-        let gathered =
-            self.opened.ledger.last_verdict().gathered(&plan, stage, About::Unit(unit));
+        let gathered = self.opened.ledger.last_verdict().gathered(&plan, stage, About::Unit(unit));
         let derived = plan.unit(stage, unit, gathered).ok_or_else(|| missing(stage, unit))?;
         self.larder.inputs(&derived, plan.stage(stage).module)?;
         let reads = Arc::new(self.reads(stage, unit)?);

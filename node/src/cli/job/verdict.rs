@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use client::api::Assurance;
 use protocol::{
-    About, BatchVerdict, Hash, JobId, Ledger, NetworkId, Opened, PeerId, Slot, Standing,
-    StepId, Tally, UnitVerdict, merkle_root,
+    About, BatchVerdict, Hash, JobId, Ledger, NetworkId, Opened, PeerId, Slot, Standing, StepId,
+    Tally, UnitVerdict, merkle_root,
 };
 use serde::Serialize;
 
