@@ -31,8 +31,9 @@ pub(crate) fn squares(node: &Node) -> Draft {
             inputs: vec![],
             limits: DraftLimits::default(),
             batch: 4,
-            links: protocol::Links::default(),
+            links: client::DraftLinks::default(),
         }],
+        no_memo: false,
     }
 }
 

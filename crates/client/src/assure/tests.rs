@@ -23,7 +23,8 @@ fn stage(name: &str, source: DraftSource, batch: u32) -> DraftStage {
 /// `units` units in batches of `batch`, and `gathers` stages that gather one another.
 fn draft(units: u64, batch: u32, gathers: u16) -> Draft {
     let map = stage("map", DraftSource::Range { from: 0, to: units, block: 1 }, batch);
-    let gather = |n: u16| stage(&format!("g{n}"), DraftSource::Gather { stage: n, fan_in: None }, 1);
+    let gather =
+        |n: u16| stage(&format!("g{n}"), DraftSource::Gather { stage: n, fan_in: None }, 1);
     Draft {
         name: "x".to_owned(),
         description: String::new(),
