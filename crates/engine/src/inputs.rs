@@ -164,7 +164,12 @@ impl Active {
         }
         let holds_all = self.submitted || self.kept_for.is_some();
         if holds_all && matches!(self.inputs.parts, State::Absent) {
-            self.inputs.parts = State::Coming(Attempt::now(core.now.mono_ms));
+            let has_parts = |stage: &protocol::Stage| matches!(stage.source, Source::Parts(_));
+            self.inputs.parts = if self.plan().manifest().stages.iter().any(has_parts) {
+                State::Coming(Attempt::now(core.now.mono_ms))
+            } else {
+                State::Here(())
+            };
         }
         let (id, now, plan) = (self.id, core.now.mono_ms, self.plan().clone());
         let from = if self.inputs.is_anything_due(now) {
