@@ -8,7 +8,10 @@ mod ground;
 mod idle;
 mod latency;
 mod meter;
+mod million;
 mod peers;
+mod text;
 mod wire;
+mod words;
 
 pub(crate) use figure::{Figure, run};
