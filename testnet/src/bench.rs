@@ -10,7 +10,10 @@ mod hostile;
 mod idle;
 mod latency;
 mod meter;
+mod million;
 mod peers;
+mod text;
 mod wire;
+mod words;
 
 pub(crate) use figure::{Figure, run};
