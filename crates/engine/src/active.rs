@@ -168,7 +168,9 @@ impl Active {
         self.tend_keepers(core);
         self.pursue_results(core);
         self.speak(core);
-        self.tend_sync(core);
+        if !self.is_held() {
+            self.tend_sync(core);
+        }
     }
 
     fn look_whether_settled(&mut self) {

@@ -252,7 +252,9 @@ impl Job {
             active.resume(core, step);
         }
         core.push(Effect::Join { job: self.id });
-        active.ask_around(core);
+        if !active.is_held() {
+            active.ask_around(core);
+        }
         self.phase = Phase::Active(active);
     }
 
@@ -348,8 +350,9 @@ impl Job {
             return;
         }
         self.unannounced = false;
-        if let Some(active) = self.active() {
+        if let Some(active) = self.active().filter(|active| active.is_held()) {
             active.go_public();
+            active.ask_around(core);
         }
         for message in announce(self) {
             core.push(Effect::Announce { message });
