@@ -199,9 +199,8 @@ fn may_still_be_verified(status: &JobStatus) -> bool {
         | JobState::SelfExecuted
         | JobState::Stuck { .. }
         | JobState::Verified => true,
-        JobState::Failed { .. }
-        | JobState::Broken { .. }
-        | JobState::Cancelled
-        | JobState::Expired => false,
+        // What failed may have read what liars made up; until it is sealed, that can be revoked.
+        JobState::Failed { .. } => status.assurance != client::api::Assurance::Sealed,
+        JobState::Broken { .. } | JobState::Cancelled | JobState::Expired => false,
     }
 }
