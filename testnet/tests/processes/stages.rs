@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use client::Client;
 use client::api::JobStatus;
 use protocol::JobId;
-use testnet::{Deadline, FileOf, Fleet, example, hand_over, only_output, until};
+use testnet::{FileOf, Fleet, example, hand_over, only_output, until};
 
 use crate::harness::{play, verified};
 
@@ -58,30 +58,6 @@ fn a_job_goes_on_when_its_submitter_and_half_of_its_workers_die_between_two_stag
         third.open(job)?;
         until(third, job, deadline, "another node has the result", verified)?;
         expect_clusters(third, job)
-    });
-}
-
-#[test]
-fn others_go_on_from_the_checkpoints_of_a_worker_that_was_killed() {
-    play(4, |fleet, deadline: Deadline| {
-        let (victim, submitter) = (1, 3);
-        let client = fleet.member(submitter).client()?;
-        let job = hand_over(client, &example("heat")?)?;
-        let peer = fleet.member(victim).peer()?;
-        let due = |status: &JobStatus| {
-            is_over("plate.2")(status) && status.workers.iter().any(|worker| worker.peer == peer)
-        };
-        let seen = until(client, job, deadline, "the second segment was over", due)?;
-        ensure!(!is_over("plate.10")(&seen), "all segments are over before anybody was killed");
-        fleet.kill(victim);
-        let client = fleet.member(submitter).client()?;
-        until(client, job, deadline, "the plates were verified", verified)?;
-        let picture = only_output(client, job, FileOf::Path("heat.png"))?;
-        ensure!(
-            picture == std::fs::read(of_example("heat/heat.png"))?,
-            "the picture is another one"
-        );
-        Ok(())
     });
 }
 
