@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::assurance::{Audits, count_audits};
+use super::assurance::{Audits, Sureness, count_audits};
 use super::books::Books;
 use super::front::Logs;
 use super::layer::{At, Dirty, Ground, Layer, Rules, at, batches};
@@ -50,7 +50,7 @@ impl Fold {
             verdict: Verdict {
                 stages: layer.verdicts().to_vec(),
                 whole: vec![None; layer.verdicts().len()],
-                read_as: plan.stages().map(|_| Vec::new()).collect(),
+                read_as: plan.stages().map(|_| Sureness::default()).collect(),
                 ..Verdict::default()
             },
             layers: vec![layer],
