@@ -57,6 +57,9 @@ pub const BATCH_UNITS_MAX: u32 = 1024;
 pub const STAGES_MAX: usize = 256;
 /// Stages that one stage reads beside its source.
 pub const STAGE_READS_MAX: usize = 8;
+/// Batches that batches read, over all of a job whose units read whole stages: whoever executes one of them has to
+/// look at each pack that it reads.
+pub const WHOLE_READS_MAX: u64 = 1 << 24;
 /// Outcomes that one unit of a reduction reads.
 pub const FAN_IN_MAX: u32 = 1 << 16;
 /// Buckets into which names are sorted: every unit of a shuffle looks into every outcome.

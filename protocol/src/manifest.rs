@@ -7,6 +7,7 @@ use crate::limits::{
     ARGS_BYTES_MAX, BATCH_UNITS_MAX, BATCHES_MAX, BUCKETS_MAX, FAN_IN_MAX, MANIFEST_BYTES_MAX,
     NAME_BYTES_MAX, QUORUM_MAX, STAGE_INPUTS_MAX, STAGE_READS_MAX, STAGES_MAX, STAMP_BITS_MAX,
     UNIT_CPU_MS_MAX, UNIT_FILES_MAX, UNIT_MEMORY_BYTES_MAX, UNIT_OUTPUT_BYTES_MAX, UNITS_MAX,
+    WHOLE_READS_MAX,
 };
 use crate::template::Template;
 use crate::tree::is_clean_path;
@@ -273,7 +274,8 @@ impl Manifest {
         within("the number of anchors", self.policy.anchors.len() as u64, 0, 16)?;
         within("the number of stages", self.stages.len() as u64, 1, STAGES_MAX as u64)?;
         let (mut total, mut batches): (u128, u64) = (0, 0);
-        let mut counts = Vec::new();
+        let (mut counts, mut batches_of) = (Vec::new(), Vec::new());
+        let mut whole_reads: u64 = 0;
         for (number, stage) in self.stages.iter().enumerate() {
             let units = stage.check(number, &self.stages, &counts)?;
             counts.push(units);
@@ -281,7 +283,18 @@ impl Manifest {
             if u128::from(UNITS_MAX) < total {
                 return Err(ManifestError::Units { stage: stage.name.clone(), units: total });
             }
-            batches += u64::from(Partition::new(units, stage.batch).batches());
+            let own = u64::from(Partition::new(units, stage.batch).batches());
+            batches += own;
+            let read: u64 = stage.read_whole().map(|s| batches_of[usize::from(s)]).sum();
+            batches_of.push(own);
+            whole_reads = whole_reads.saturating_add(own.saturating_mul(read));
+            if WHOLE_READS_MAX < whole_reads {
+                let why = format!(
+                    "{own} batches that read all of {read} others are more than a job may have; put more \
+                     units into a batch"
+                );
+                return Err(ManifestError::Stage { stage: stage.name.clone(), why });
+            }
             if BATCHES_MAX < batches {
                 return Err(ManifestError::Batches { stage: stage.name.clone(), batches });
             }
@@ -355,6 +368,16 @@ impl Stage {
             | Source::Gather(Gather { stage, .. })
             | Source::ByName(ByName { stage, .. }) => Some(stage),
         }
+    }
+
+    /// Earlier stages of which every unit reads everything.
+    fn read_whole(&self) -> impl Iterator<Item = u16> + '_ {
+        let source = match self.source {
+            Source::Range(_) | Source::Grid(_) | Source::Parts(_) | Source::Each(_) => None,
+            Source::Gather(Gather { stage, fan_in }) => fan_in.is_none().then_some(stage),
+            Source::ByName(ByName { stage, .. }) => Some(stage),
+        };
+        source.into_iter().chain(self.links.reads.iter().copied())
     }
 
     /// All earlier stages that it reads.
