@@ -499,6 +499,7 @@ impl Engine {
         if self.core.paused {
             return;
         }
+        let running = self.core.running;
         while self.core.running < self.core.config.cores {
             let mut started = false;
             for id in self.queue() {
@@ -513,7 +514,10 @@ impl Engine {
             }
         }
         // One after the other: whoever comes first is the likeliest to run next.
-        if let Some(active) = self.queue().first().and_then(|id| self.jobs.get_mut(id)?.active()) {
+        if running < self.core.running
+            && let Some(active) =
+                self.queue().first().and_then(|id| self.jobs.get_mut(id)?.active())
+        {
             active.prefetch(&mut self.core);
         }
     }

@@ -1,6 +1,6 @@
 //! Bytes that a job needs here: inputs before it runs, packs between stages, results at the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use protocol::{
@@ -254,13 +254,17 @@ impl Active {
         let (plan, verdict) = (self.ledger.plan(), self.ledger.last_verdict());
         let coming = |(_, state): &&(Hash, State<u64>)| matches!(state, State::Coming(_));
         let mut room = LOOKS_MAX.saturating_sub(self.inputs.looks.values().filter(coming).count());
+        // Many batches may read the same ones.
+        let mut seen = BTreeSet::new();
         for stage in plan.stages().filter(|stage| plan.is_dependent(*stage)) {
             for batch in 0..plan.partition(stage).batches() {
                 let is_waiting = !verdict.batch(stage, batch).is_settled();
                 if !is_waiting || verdict.gathered(plan, stage, About::Batch(batch)).is_none() {
                     continue;
                 }
-                let reads = plan.reads(stage, plan.partition(stage).units_of(batch)).into_iter();
+                let mut reads = plan.reads(stage, plan.partition(stage).units_of(batch));
+                reads.retain(|r| seen.insert((r.stage, r.batches.start, r.batches.end)));
+                let reads = reads.into_iter();
                 for at in reads.flat_map(|read| read.batches.map(move |b| (read.stage, b))) {
                     let Some(root) = verdict.of_batch(at.0, at.1) else { continue };
                     if self.inputs.looks.get(&at).is_some_and(|(own, _)| *own == root) {
