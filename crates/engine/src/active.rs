@@ -163,7 +163,7 @@ impl Active {
             self.settle_contests(core);
             self.tend_sealing(core);
         }
-        self.tend_memory(core);
+        self.tend_memory(core, &touched);
         self.drop_unwanted_runs(core);
         self.tend_keepers(core);
         self.pursue_results(core);
