@@ -102,12 +102,40 @@ impl Part {
     }
 }
 
-/// The packs alone, in order.
-pub(crate) async fn bare(courier: &Courier, wants: &[PackWant]) -> Result<Vec<BlobRef>, FetchLoss> {
-    match packs(courier, wants.to_vec(), Part::Outcomes).await? {
-        Got::Packs { packs, .. } => Ok(packs),
-        Got::Manifest(_) | Got::Inputs { .. } | Got::Leaves(_) => Ok(Vec::new()),
+/// The packs with everything in them, in order, as far as their large outputs together have at most `bytes`;
+/// nothing for those that have not.
+pub(crate) async fn affordable(
+    courier: &Courier,
+    wants: &[PackWant],
+    mut bytes: u64,
+) -> Result<Vec<Option<BlobRef>>, FetchLoss> {
+    let mut found = Vec::new();
+    for want in wants {
+        let (blob, pack) = partly(courier, want, &Part::Outcomes).await?;
+        let size = size_outside(courier, &pack).await?;
+        if size <= bytes {
+            bytes -= size;
+            outputs(courier, &pack, want, &Part::All).await?;
+        }
+        found.push((size <= bytes).then_some(blob));
     }
+    Ok(found)
+}
+
+/// Bytes of all outputs that are not inside a pack, by the lists of their names.
+async fn size_outside(courier: &Courier, pack: &Pack) -> Result<u64, FetchLoss> {
+    let mut size: u64 = 0;
+    for outcome in pack.outcomes() {
+        let Outcome::Exit(Exit { stdout, out, .. }) = outcome else { continue };
+        let tree = match pack.inline(out.id) {
+            Some(bytes) => Tree::from_bytes(bytes).map_err(|_| FetchLoss::Malformed(out.id))?,
+            None => courier.tree(*out).await?,
+        };
+        let outside = [stdout, out].into_iter().filter(|blob| pack.inline(blob.id).is_none());
+        let files = tree.entries().iter().map(|entry| &entry.blob);
+        size = outside.chain(files).fold(size, |sum, blob| sum.saturating_add(blob.size));
+    }
+    Ok(size)
 }
 
 async fn packs(courier: &Courier, wants: Vec<PackWant>, part: Part) -> Result<Got, FetchLoss> {
