@@ -284,11 +284,11 @@ fn a_fan_in_takes_as_many_levels_as_leave_one_unit() {
     let named = |name: &str, units| (name.to_owned(), units);
     assert_eq!(
         shape(&prepared),
-        [("map", 10_000), ("sum.1", 625), ("sum.2", 40), ("sum.3", 3), ("sum", 1), ("show", 1)]
+        [("map", 10_000), ("sum.1", 625), ("sum.2", 40), ("sum.3", 3), ("sum.4", 1), ("show", 1)]
             .map(|(name, units)| named(name, units))
     );
     let mounts = prepared.draft.stages.iter().map(|stage| stage.links.mount.as_str());
-    assert_eq!(mounts.collect::<Vec<_>>(), ["", "map", "map", "map", "", ""]);
+    assert_eq!(mounts.collect::<Vec<_>>(), ["", "map", "map", "map", "sum", ""]);
     let plan = protocol::Plan::new(prepared.manifest());
     let last = plan.reads(4, 0..1);
     assert_eq!((last[0].stage, last[0].units.clone()), (3, 0..3));
@@ -336,6 +336,45 @@ fn a_loop_of_stages_that_are_no_neighbours_and_a_cycle_are_refused() {
     let (why, hint) = job(folder.path(), &cycle).unwrap_err();
     assert!(why.contains("`a` reads `b`") && hint.contains("above"), "{why} {hint}");
     let many = format!("{two}[[repeat]]\nstages = [\"a\", \"b\"]\ntimes = 200\n");
-    let (why, _) = job(folder.path(), &many).unwrap_err();
-    assert!(why.contains("number of stages is 400"), "{why}");
+    let (why, hint) = job(folder.path(), &many).unwrap_err();
+    assert!(why.contains("more than 256 stages") && hint.contains("fewer rounds"), "{why} {hint}");
+    // Each by itself is allowed, and together they are 65,536.
+    let long = two.replace("range.to = 4", "range.to = 4\nsegments = 256");
+    let long = format!("{long}[[repeat]]\nstages = [\"a\", \"b\"]\ntimes = 128\n");
+    let (why, _) = job(folder.path(), &long).unwrap_err();
+    assert!(why.contains("more than 256 stages"), "{why}");
+    for (line, says) in [
+        ("name = \"a\"\nmodule\nrange.to = 1", "two stages are named `a`"),
+        ("name = \"c\"\nmodule\nrange.to = 1\nfirst_files = { x = \"m.wasm\" }", "no `[[repeat]]`"),
+        ("name = \"c\"\nmodule\nrange.to = 1\nreads = [\"d\"]", "`c` reads `d`"),
+    ] {
+        let (why, _) = job(folder.path(), &format!("{two}[[stage]]\n{line}\n")).unwrap_err();
+        assert!(why.contains(says), "{why}");
+    }
+    // What is wrong with names is said before anything is read.
+    let lost = two.replace("range.to = 4", "parts = { path = \"lost\", by = \"file\" }");
+    let (why, _) =
+        job(folder.path(), &lost.replace("gather = \"a\"", "gather = \"c\"")).unwrap_err();
+    assert!(why.contains("`b` reads `c`"), "{why}");
+}
+
+#[test]
+fn a_tree_in_a_loop_whose_units_are_long_is_written_out_level_by_level() {
+    let folder = folder(&[]);
+    let text = "[[stage]]\nname = \"map\"\nmodule\nrange.to = 9\nreads = [\"sum\"]\n\
+                [[stage]]\nname = \"sum\"\nmodule\nsegments = 2\n\
+                gather = { stage = \"map\", fan_in = 3 }\n\
+                [[repeat]]\nstages = [\"map\", \"sum\"]\ntimes = 2\n";
+    let prepared = job(folder.path(), text).unwrap();
+    let round = |n: u32| {
+        let names = ["map.R", "sum.R.1.1", "sum.R.1.2", "sum.R.2.1", "sum.R.2.2"];
+        names.map(|name| name.replace('R', &n.to_string()))
+    };
+    let names: Vec<String> = shape(&prepared).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, [round(1), round(2)].concat());
+    let stages = &prepared.draft.stages;
+    assert_eq!((&*stages[2].links.mount, &*stages[4].links.mount), ("map", "sum"));
+    assert_eq!((stages[4].links.continues, &stages[5].links.reads), (Some(3), &vec![4]));
+    let warned = crate::check(&prepared).into_iter().map(|warning| warning.to_string());
+    assert_eq!(warned.filter(|warning| warning.contains("`map.1`")).count(), 1);
 }
