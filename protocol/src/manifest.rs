@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
+use crate::derive::{CHECKPOINT_PATH, PART_PATH};
 use crate::limits::{
     ARGS_BYTES_MAX, BATCH_UNITS_MAX, BATCHES_MAX, BUCKETS_MAX, FAN_IN_MAX, MANIFEST_BYTES_MAX,
     NAME_BYTES_MAX, QUORUM_MAX, STAGE_INPUTS_MAX, STAGE_READS_MAX, STAGES_MAX, STAMP_BITS_MAX,
@@ -370,24 +371,6 @@ impl Stage {
         }
     }
 
-    /// Earlier stages of which every unit reads everything.
-    fn read_whole(&self) -> impl Iterator<Item = u16> + '_ {
-        let source = match self.source {
-            Source::Range(_) | Source::Grid(_) | Source::Parts(_) | Source::Each(_) => None,
-            Source::Gather(Gather { stage, fan_in }) => fan_in.is_none().then_some(stage),
-            Source::ByName(ByName { stage, .. }) => Some(stage),
-        };
-        source.into_iter().chain(self.links.reads.iter().copied())
-    }
-
-    /// All earlier stages that it reads.
-    pub fn upstreams(&self) -> impl Iterator<Item = u16> + '_ {
-        self.upstream()
-            .into_iter()
-            .chain(self.links.reads.iter().copied())
-            .chain(self.links.continues)
-    }
-
     /// Module, stdin and mounted files; not the entries of trees.
     fn blobs(&self) -> impl Iterator<Item = BlobRef> + '_ {
         let stdin = match self.stdin {
@@ -475,12 +458,15 @@ impl Stage {
             0,
             STAGE_READS_MAX as u64,
         )?;
-        let mut mounts: Vec<&str> = Vec::new();
+        let part = matches!(self.source, Source::Parts(_)).then_some(PART_PATH);
+        let before = continues.map(|_| CHECKPOINT_PATH);
+        let inputs = self.inputs.iter().filter_map(|input| input.path.split('/').next());
+        let mut mounts: Vec<&str> = inputs.chain(part).chain(before).collect();
         for upstream in self.upstream().into_iter().chain(reads.iter().copied()) {
             let mount = stages[usize::from(upstream)].mount();
             if mounts.contains(&mount) {
                 return refuse(format!(
-                    "two of the stages that it reads are mounted at /in/{mount}"
+                    "two things are mounted at /in/{mount}, one of them a stage that it reads"
                 ));
             }
             mounts.push(mount);

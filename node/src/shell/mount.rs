@@ -6,8 +6,8 @@ use std::sync::Arc;
 use engine::Reads;
 use protocol::limits::{PACK_BYTES_MAX, TREE_BYTES_MAX};
 use protocol::{
-    BlobId, BlobRef, CHECKPOINT_PATH, CONVERGED_FILE, Exit, Gathered, Hash, Input, InputSource,
-    Loss, Outcome, Pack, Plan, Read, Role, Tree, bucket_of, encode, hash, merkle_root,
+    BlobId, BlobRef, CHECKPOINT_PATH, CONVERGED_FILE, Entry, Exit, Gathered, Hash, Input,
+    InputSource, Loss, Outcome, Pack, Plan, Read, Role, Tree, bucket_of, encode, hash, merkle_root,
     outcome_folder,
 };
 use sandbox::FileSource;
@@ -134,12 +134,10 @@ impl<'a> Mounter<'a> {
             Role::Before => self.each(read, |this, found, files| {
                 let Outcome::Exit(Exit { out, .. }) = &found.outcome else { return Ok(()) };
                 let tree = this.out(&found.pack, *out)?;
-                let mut all = Vec::new();
-                this.tree("", &tree, 0, &mut all)?;
                 let below = format!("{CHECKPOINT_PATH}/");
-                all.retain(|(path, _)| path == CHECKPOINT_PATH || path.starts_with(&below));
-                files.extend(all);
-                check_count(files)
+                let is_it = |path: &str| path == CHECKPOINT_PATH || path.starts_with(&below);
+                let entries = tree.entries().iter().filter(|entry| is_it(&entry.path));
+                this.entries("", entries, 0, files)
             }),
         }
     }
@@ -148,7 +146,8 @@ impl<'a> Mounter<'a> {
     pub(crate) fn gathered(&mut self, stage: u16, unit: u64) -> Result<Option<Gathered>, Loss> {
         let mut hashes = Vec::new();
         for read in self.plan.reads(stage, unit..unit + 1) {
-            hashes.push(match read.role {
+            let total = self.plan.partition(read.stage).units();
+            let root = match read.role {
                 Role::Single | Role::Many | Role::Before => self.digest_of(&read)?,
                 Role::Bucket(buckets) => {
                     self.fill_buckets(&read, unit, buckets)?;
@@ -157,7 +156,8 @@ impl<'a> Mounter<'a> {
                         named.map(|file| (&*file.name, file.unit, &file.blob)).collect();
                     hash("bucket", &[&encode(&list)])
                 }
-            });
+            };
+            hashes.push(read.name(root, total));
         }
         Ok((!hashes.is_empty()).then(|| Gathered::new(&hashes)))
     }
@@ -208,7 +208,10 @@ impl<'a> Mounter<'a> {
         let found = self.first(read, |this, found| match &found.outcome {
             Outcome::Exit(Exit { out, .. }) => {
                 let tree = this.out(&found.pack, *out)?;
-                Ok(tree.entries().iter().any(|entry| entry.path == CONVERGED_FILE))
+                Ok(tree
+                    .entries()
+                    .iter()
+                    .any(|entry| entry.path == CONVERGED_FILE && !entry.is_tree))
             }
             Outcome::Trap(_) | Outcome::OutOfFuel | Outcome::OutputTooLarge => Ok(false),
         })?;
@@ -257,7 +260,17 @@ impl<'a> Mounter<'a> {
     }
 
     fn tree(&self, folder: &str, tree: &Tree, depth: usize, files: &mut Files) -> Result<(), Loss> {
-        for entry in tree.entries() {
+        self.entries(folder, tree.entries().iter(), depth, files)
+    }
+
+    fn entries<'t>(
+        &self,
+        folder: &str,
+        entries: impl Iterator<Item = &'t Entry>,
+        depth: usize,
+        files: &mut Files,
+    ) -> Result<(), Loss> {
+        for entry in entries {
             let path = format!("{folder}{}", entry.path);
             if !entry.is_tree {
                 files.push((path, self.file(entry.blob)?));
