@@ -53,20 +53,36 @@ pub(crate) fn recall(shared: &Arc<Shared>, of: Recall) {
         async move {
             let (recall, job, stage) = (of.recall, of.job, of.stage);
             let found = this.with_store(move |store| all_of(store, &of)).await.unwrap_or_default();
-            let mut batch = Batch::default();
-            let mut units = Vec::new();
-            for (unit, kept) in found {
-                kept.write((job, stage, unit), &mut batch);
-                units.push((unit, kept.execution.clone()));
-                this.kept.add((job, stage, unit), kept);
-            }
-            if let Err(error) = this.store.write_soon(batch) {
-                warn!(%job, %error, "what was recalled could not be kept");
-            }
+            let keeping = Arc::clone(&this);
+            let units =
+                this.with_store(move |store| keep(&keeping, store, (job, stage), found)).await;
             this.tell(Event::Recalled { recall, units }).await;
         }
         .instrument(span),
     );
+}
+
+/// Keeps what was found as if it had been executed here.
+fn keep(
+    shared: &Shared,
+    store: &Store,
+    (job, stage): (JobId, u16),
+    found: Vec<(u64, KeptUnit)>,
+) -> Vec<(u64, Execution)> {
+    let mut batch = Batch::default();
+    let mut units = Vec::new();
+    for (unit, kept) in found {
+        kept.write((job, stage, unit), &mut batch);
+        units.push((unit, kept.execution.clone()));
+        shared.kept.add((job, stage, unit), kept);
+    }
+    if let Err(error) = store.write_soon(batch) {
+        warn!(%job, %error, "what was recalled could not be kept");
+    }
+    if shared.kept.is_full() && store.flush().is_ok() {
+        shared.kept.shrink();
+    }
+    units
 }
 
 fn all_of(store: &Store, of: &Recall) -> Option<Vec<(u64, KeptUnit)>> {
