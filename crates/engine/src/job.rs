@@ -80,6 +80,11 @@ impl Attempt {
         self.under_way.is_none() && self.retry_ms <= now_ms
     }
 
+    /// Whether it has come to nothing before.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.pause_ms != RETRY_MS_MIN
+    }
+
     pub(crate) fn failed(&mut self, now_ms: u64) {
         self.under_way = None;
         self.retry_ms = now_ms + self.pause_ms;

@@ -1,7 +1,7 @@
 //! Memory: outcomes that the submitter's own earlier jobs have verified stand as its votes, and are sealed.
 //!
-//! Nothing is believed that strangers say of earlier jobs: the table is the submitter's own. What is recalled
-//! is open to others' ballots like any vote.
+//! Nothing is believed that strangers say of earlier jobs: the table is the submitter's own. It was audited when it
+//! was made; what is recalled is sealed, and nobody executes it again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
