@@ -61,6 +61,23 @@ fn a_job_goes_on_when_its_submitter_and_half_of_its_workers_die_between_two_stag
     });
 }
 
+#[test]
+fn others_go_on_from_the_checkpoints_of_a_worker_that_was_killed() {
+    play(4, |fleet, deadline| {
+        let (victim, submitter) = (1, 3);
+        let job = hand_over(fleet.member(submitter).client()?, &example("heat")?)?;
+        let client = fleet.member(submitter).client()?;
+        until(client, job, deadline, "the first segment was over", is_over("plate.1"))?;
+        fleet.kill(victim);
+        let client = fleet.member(submitter).client()?;
+        until(client, job, deadline, "the plates were verified", verified)?;
+        let picture = only_output(client, job, FileOf::Path("heat.png"))?;
+        let right = std::fs::read(of_example("heat/heat.png"))?;
+        ensure!(picture == right, "the picture is another one");
+        Ok(())
+    });
+}
+
 /// Whether all units of a stage have an outcome that stands.
 fn is_over(stage: &str) -> impl Fn(&JobStatus) -> bool {
     move |status| {
