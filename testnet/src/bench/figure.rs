@@ -119,8 +119,8 @@ pub(crate) struct WordsArgs {
     #[arg(long, env = "TESTNET_CHUNKS", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1024))]
     pub(crate) chunks: u64,
     /// Runs, each on a network of its own, of which the median is told
-    #[arg(long, env = "TESTNET_RUNS", default_value_t = 3)]
-    pub(crate) runs: usize,
+    #[arg(long, env = "TESTNET_RUNS", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=99))]
+    pub(crate) runs: u64,
     /// A Python with Ray, to be measured in between
     #[arg(long, env = "TESTNET_RAY", value_name = "PYTHON", requires = "programs")]
     pub(crate) ray: Option<PathBuf>,

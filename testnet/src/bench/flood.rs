@@ -47,8 +47,9 @@ pub(super) fn run(args: &FloodArgs) -> anyhow::Result<()> {
     while before.at.elapsed() < Duration::from_secs(args.seconds) {
         busy.push(jobs.one()?);
     }
-    let (after, peak) = (counts(flooded)?, procfs::own_peak_bytes(pid));
+    // What is sent until all have stopped is heard until then, too.
     let sent = crowd.end();
+    let (after, peak) = (counts(flooded)?, procfs::own_peak_bytes(pid));
     ensure!(flooded.pid() == Some(pid), "the node did not live through it");
     fleet.stop()?;
 

@@ -80,7 +80,7 @@ pub(super) fn run(args: &MillionArgs) -> anyhow::Result<()> {
     table::json(&json!({
         "figure": "million", "nodes": NODES, "units": args.units, "wall_s": wall, "manifest_bytes": manifest,
         "submitter_peak_mib": peak >> 20, "submitter_peak_with_results_mib": after >> 20, "looks": looks,
-        "executions": last.executions, "others_cores": read.others,
+        "executions": last.executions,
     }))?;
     fleet.stop()
 }

@@ -57,7 +57,10 @@ pub(super) fn w1(venv: &Path, programs: &Path) -> anyhow::Result<Vec<PeerRun>> {
 /// Counts with Ray the words of the text below `lab`.
 pub(super) fn w7(python: &Path, programs: &Path, lab: &Path) -> anyhow::Result<Vec<WordsRun>> {
     let text = printed(python, programs, ["sys_ray.py", "w7"], lab)?;
-    Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    let runs: Vec<WordsRun> =
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    ensure!(!runs.is_empty(), "sys_ray.py has printed no run of w7: {text}");
+    Ok(runs)
 }
 
 fn printed(

@@ -74,9 +74,9 @@ fn measure(args: &WordsArgs, lab: &Path) -> anyhow::Result<Run> {
     let verified = |status: &client::api::JobStatus| status.state == JobState::Verified;
     let id = hand_over(client, &warm)?;
     until(client, id, deadline, "the network was warm", verified)?;
-    let job = job(lab, args.chunks)?;
     let meter = Meter::start(&fleet);
     let start = Instant::now();
+    let job = job(lab, args.chunks)?;
     let id = hand_over(client, &job)?;
     let handing = start.elapsed();
     until(client, id, deadline, "the words were verified", verified)?;
@@ -126,8 +126,10 @@ fn show(args: &WordsArgs, runs: &[Run], ray: &[WordsRun]) -> anyhow::Result<()> 
     };
     let mut rows = vec![row("dugnad, twice and verified", wall, cpu, table_of)];
     let middle = |value: fn(&WordsRun) -> f64| median(&ray.iter().map(value).collect::<Vec<_>>());
-    let (ray_wall, ray_cpu) = (middle(|run| run.wall_s), middle(|run| run.cpu_s));
-    if let Some(first) = ray.first() {
+    let has_ray = !ray.is_empty();
+    let ray_wall = has_ray.then(|| middle(|run| run.wall_s));
+    let ray_cpu = has_ray.then(|| middle(|run| run.cpu_s));
+    if let (Some(first), Some(ray_wall), Some(ray_cpu)) = (ray.first(), ray_wall, ray_cpu) {
         let same = ray.iter().all(|run| run.check.0 == table_of);
         ensure!(same, "Ray has counted {:?}, and here it is {table_of}", first.check);
         rows.push(row(&format!("ray: {}", first.variant), ray_wall, ray_cpu, &first.check.0));
@@ -141,7 +143,7 @@ fn show(args: &WordsArgs, runs: &[Run], ray: &[WordsRun]) -> anyhow::Result<()> 
     table::json(&json!({
         "figure": "words", "nodes": NODES, "chunks": args.chunks, "runs": runs.len(), "wall_s": wall,
         "handing_s": handing, "cpu_s": cpu, "others_cores": of(|run| run.others), "table_sha256": table_of,
-        "peak_mib": peak, "ray_wall_s": ray_wall, "ray_cpu_s": ray_cpu, "over_ray": wall / ray_wall.max(1e-9),
+        "peak_mib": peak, "ray_wall_s": ray_wall, "ray_cpu_s": ray_cpu, "over_ray": ray_wall.map(|ray| wall / ray),
     }))?;
     Ok(())
 }
