@@ -30,9 +30,10 @@ impl Server {
                 let mut head = String::new();
                 let mut lines = BufReader::new(stream.try_clone().unwrap());
                 while lines.read_line(&mut head).unwrap() > 2 {}
+                // Before the answer: who has read that may ask at once what was asked.
+                let _ = heads.send(head);
                 // Who has had enough hangs up.
                 let _ = stream.write_all(&answer);
-                let _ = heads.send(head);
             }
         });
         Self { address, asked }
