@@ -192,6 +192,7 @@ fn manifest() -> Manifest {
         stages,
         policy: Policy::standard(alice().peer()),
         priority: 5,
+        window: None,
     };
     manifest.check().unwrap();
     manifest
