@@ -32,7 +32,7 @@ pub use blob::{Subtrees, chunk_count, chunk_len};
 pub use bundle::{Bundle, BundleError, Opened};
 pub use cbor::{DecodeError, decode, encode};
 pub use derive::{CHECKPOINT_PATH, PART_PATH, Plan, outcome_folder};
-pub use feed::Window;
+pub use feed::{Chain, Window};
 pub use id::{BlobId, FeedId, Hash, JobId, NetworkId, ParseIdError, PeerId, StepId, UnitId, hash};
 pub use ledger::{
     Assurance, Audited, BatchVerdict, Book, Cast, Conviction, Credit, Inserted, Ledger, Refusal,

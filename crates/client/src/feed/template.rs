@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use protocol::limits::TREE_ENTRIES_MAX;
 use protocol::Entry;
+use protocol::limits::TREE_ENTRIES_MAX;
 use serde::{Deserialize, Serialize};
 
 use super::FeedError;

@@ -57,7 +57,8 @@ fn windows_end_after_so_many_lines_and_the_last_one_where_the_lines_do() {
     let template = template(STAGES, 3).unwrap();
     let texts = |parts: &[&str]| parts.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>();
     let lines = Lines::new(io::Cursor::new("a\nb\nc\nd\ne\nf\ng"));
-    let expected = [(3, texts(&["a\nb\n", "c\n"])), (3, texts(&["d\ne\n", "f\n"])), (1, texts(&["g"]))];
+    let expected =
+        [(3, texts(&["a\nb\n", "c\n"])), (3, texts(&["d\ne\n", "f\n"])), (1, texts(&["g"]))];
     assert_eq!(windows(&template, lines), expected);
     assert!(windows(&template, Lines::new(io::empty())).is_empty());
 }
