@@ -57,7 +57,7 @@ pub(crate) async fn list(State(desk): State<Desk>) -> Result<Json<Vec<FeedStatus
     let mut all = Vec::new();
     for feed in desk.node.feeds().await {
         let status = Known::default().look(&desk, feed).await?;
-        all.push(FeedStatus { windows: Vec::new(), ..status });
+        all.push(FeedStatus { windows: Vec::new(), template: None, ..status });
     }
     Ok(Json(all))
 }
@@ -115,6 +115,7 @@ impl Watch {
                 self.drain();
             }
             let status = self.known.look(&self.desk, self.feed).await.ok()?;
+            let status = FeedStatus { template: None, ..status };
             let head = FeedStatus { windows: Vec::new(), ..status.clone() };
             if !status.windows.is_empty() || self.last.as_ref() != Some(&head) {
                 self.last = Some(head);

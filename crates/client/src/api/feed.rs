@@ -47,7 +47,7 @@ pub struct FeedStatus {
     /// Its name and submitter, once a window of it or its template is here.
     pub name: Option<String>,
     pub submitter: Option<PeerId>,
-    /// Of a feed of this node's own: what its windows are made from.
+    /// Of a feed of this node's own, where it is asked for alone: what its windows are made from.
     pub template: Option<Template>,
     /// The number of the next window and the lines before it, as far as is known here.
     pub next: u64,
