@@ -259,7 +259,7 @@ impl Node {
 
     /// Gives the engine an event, and waits until what it recorded is on disk.
     pub(crate) async fn tell(&self, event: Event) -> Result<(), Stopped> {
-        self.ask(|done| Ask::Tell(event, done)).await
+        self.ask(|done| Ask::Tell(Box::new(event), done)).await
     }
 
     async fn read<T: Send + 'static>(

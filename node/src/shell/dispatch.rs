@@ -19,7 +19,7 @@ use crate::shell::{Changes, Clock, Journal, Shared, fetch, forget, memory, pack,
 #[derive(Debug)]
 pub(crate) enum Ask {
     /// Give the engine an event; the answer comes once all that it recorded then is on disk.
-    Tell(Event, oneshot::Sender<()>),
+    Tell(Box<Event>, oneshot::Sender<()>),
     Jobs(oneshot::Sender<Vec<JobView>>),
     Job(JobId, oneshot::Sender<Option<JobView>>),
     Results(JobId, oneshot::Sender<Option<Found>>),
@@ -107,7 +107,7 @@ impl Dispatch {
         // Who asked may not wait any more.
         match ask {
             Ask::Tell(event, done) => {
-                self.handle(event);
+                self.handle(*event);
                 self.journal.when_durable(done);
             }
             Ask::Jobs(answer) => drop(answer.send(self.engine.jobs())),
