@@ -64,6 +64,8 @@ pub const WHOLE_READS_MAX: u64 = 1 << 24;
 pub const FAN_IN_MAX: u32 = 1 << 12;
 /// Buckets into which names are sorted: every unit of a shuffle looks into every outcome.
 pub const BUCKETS_MAX: u32 = 1 << 12;
+/// Windows of one feed: one every second for a hundred years.
+pub const FEED_WINDOWS_MAX: u64 = 1 << 32;
 /// The name of a job, stage or parameter, in bytes.
 pub const NAME_BYTES_MAX: usize = 64;
 /// Votes that a policy may demand.

@@ -14,7 +14,7 @@ use crate::template::Template;
 use crate::tree::is_clean_path;
 use crate::{
     BlobId, BlobRef, DecodeError, Hash, Input, InputSource, JobId, Partition, PeerId, SEMANTICS,
-    UnitLimits, decode, encode,
+    UnitLimits, Window, decode, encode,
 };
 
 /// The version of the protocol that this code speaks.
@@ -39,6 +39,8 @@ pub struct Manifest {
     pub policy: Policy,
     /// 0 to 9, higher first among one submitter's jobs.
     pub priority: u8,
+    /// Its place in a feed, if it is part of one.
+    pub window: Option<Window>,
 }
 
 /// One phase of a job: a module, and how its units arise.
@@ -218,6 +220,8 @@ pub enum ManifestError {
     Name { name: String },
     #[error("two stages are named `{name}`")]
     SameName { name: String },
+    #[error("as a window of a feed: {why}")]
+    Window { why: &'static str },
 }
 
 impl Manifest {
@@ -259,6 +263,7 @@ impl Manifest {
             0,
             MANIFEST_BYTES_MAX as u64,
         )?;
+        self.window.as_ref().map_or(Ok(()), Window::check)?;
         within("the expiry", self.expires_ms, self.created_ms, u64::MAX / 2)?;
         within("the priority", u64::from(self.priority), 0, 9)?;
         within("the quorum", u64::from(self.policy.quorum), 1, u64::from(QUORUM_MAX))?;

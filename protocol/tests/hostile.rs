@@ -88,6 +88,7 @@ fn manifest() -> Manifest {
         ],
         policy: Policy::standard(key().peer()),
         priority: 0,
+        window: None,
     }
 }
 

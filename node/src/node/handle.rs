@@ -36,6 +36,8 @@ pub(crate) struct Inner {
     pub(crate) changes: broadcast::Sender<JobId>,
     pub(crate) inside: Inside,
     pub(crate) listed: Listed,
+    /// Held while a window is added: numbers are given out one after the other.
+    pub(crate) adding: tokio::sync::Mutex<()>,
     pub(crate) journal: std::sync::Mutex<Option<JoinHandle<()>>>,
     /// The data folder is ours as long as this is here.
     pub(crate) _home: Home,
@@ -239,6 +241,10 @@ impl Node {
 
     pub(crate) fn listed(&self) -> &Listed {
         &self.inner.listed
+    }
+
+    pub(crate) fn adding(&self) -> &tokio::sync::Mutex<()> {
+        &self.inner.adding
     }
 
     /// Asks the engine's task.

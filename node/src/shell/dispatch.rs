@@ -1,9 +1,10 @@
 //! The engine's task: one event goes in, its effects come out, each to the family that does it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use engine::{BatchResult, Effect, Engine, Event, JobView, RecordId, Standing};
-use protocol::{Bundle, JobId, PeerId};
+use engine::{BatchResult, Effect, Engine, Event, JobView, RecordId, Standing, WindowView};
+use protocol::{Bundle, FeedId, JobId, PeerId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::{debug, trace};
@@ -23,6 +24,9 @@ pub(crate) enum Ask {
     Job(JobId, oneshot::Sender<Option<JobView>>),
     Results(JobId, oneshot::Sender<Option<Found>>),
     Proof(JobId, oneshot::Sender<Option<Bundle>>),
+    /// The windows of a feed, without those that were seen.
+    Windows(FeedId, BTreeSet<JobId>, oneshot::Sender<Vec<WindowView>>),
+    Feeds(oneshot::Sender<BTreeSet<FeedId>>),
     Standings(Vec<PeerId>, oneshot::Sender<Vec<Standing>>),
 }
 
@@ -113,6 +117,10 @@ impl Dispatch {
                 drop(answer.send(found.map(|(view, batches)| Found { view, batches })));
             }
             Ask::Proof(job, answer) => drop(answer.send(self.engine.proof(job))),
+            Ask::Windows(feed, seen, answer) => {
+                drop(answer.send(self.engine.windows(feed, &seen)));
+            }
+            Ask::Feeds(answer) => drop(answer.send(self.engine.feeds())),
             Ask::Standings(peers, answer) => {
                 let of = peers.into_iter().map(|peer| self.engine.standing(peer));
                 drop(answer.send(of.collect()));

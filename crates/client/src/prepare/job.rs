@@ -59,7 +59,7 @@ pub fn prepare(job: JobFile) -> Result<Prepared, PrepareError> {
 }
 
 /// The same, with something else as standard input.
-pub(super) fn prepare_with(job: JobFile, stdin: Stdin<'_>) -> Result<Prepared, PrepareError> {
+pub(crate) fn prepare_with(job: JobFile, stdin: Stdin<'_>) -> Result<Prepared, PrepareError> {
     let (blobs, known) = Default::default();
     let mut preparation = Preparation { folder: job.folder, blobs, known, stdin };
     let mut bases: BTreeMap<usize, DraftStage> = BTreeMap::new();

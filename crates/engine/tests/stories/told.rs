@@ -47,6 +47,7 @@ pub(crate) fn job_of(submitter: &str, units: u64, batch: u32) -> Manifest {
         stages: vec![stage],
         policy: Policy::standard(peer(submitter)),
         priority: 5,
+        window: None,
     }
 }
 
