@@ -105,6 +105,10 @@ pub struct JobStatus {
     pub keepers: Vec<PeerId>,
     /// Keepers that make it safe to leave; absent where the node is not the submitter.
     pub keepers_wanted: Option<u64>,
+    /// How many of them have shown that they hold the results, too; absent before there are any, and where the
+    /// node is not the submitter.
+    #[serde(default)]
+    pub results_kept: Option<u64>,
     pub safe_to_leave: bool,
     /// Why the asked node does not work on it, if it does not.
     pub idle_reason: Option<String>,

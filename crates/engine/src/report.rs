@@ -32,6 +32,7 @@ pub(crate) fn view(core: &Core, job: &Job) -> JobView {
         workers: Vec::new(),
         keepers: Vec::new(),
         keepers_wanted: None,
+        results_kept: None,
         safe_to_leave: false,
         idle_reason: announced.and_then(|a| why_not(core, a)),
     };
@@ -67,6 +68,7 @@ impl Active {
         if self.submitted {
             let wanted = Self::keepers_wanted(core);
             view.keepers_wanted = Some(wanted);
+            view.results_kept = self.is_settled().then(|| self.keepers_with_results());
             view.safe_to_leave = wanted <= view.keepers.len();
         }
         if let Some(why) = self.inputs.why() {

@@ -36,6 +36,9 @@ pub struct JobView {
     pub keepers: Vec<PeerId>,
     /// How many keepers make it safe to leave; `None` if this node is not the submitter.
     pub keepers_wanted: Option<usize>,
+    /// How many of them have shown that they hold the results, too; `None` before there are any, or if this
+    /// node is not the submitter.
+    pub results_kept: Option<usize>,
     /// Whether the submitter may go away.
     pub safe_to_leave: bool,
     /// Why this node does not work on it, if it does not.

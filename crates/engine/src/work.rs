@@ -214,7 +214,7 @@ impl Active {
         id: RunId,
         units: Vec<(u64, Result<Execution, Loss>)>,
     ) {
-        if self.audited(core, id, &units) {
+        if self.audited(core, id, &units) || self.remade(core, id, &units) {
             return;
         }
         let submitter = self.submitter();
@@ -298,6 +298,9 @@ impl Active {
 
     /// The pack is in the store: now we may vote.
     pub(crate) fn packed(&mut self, core: &mut Core, pack: PackId, blob: BlobRef) {
+        if self.packed_again(core, pack, blob) {
+            return;
+        }
         let Some(Packing { place, slot, digests }) = self.work.packing.remove(&pack) else {
             return;
         };

@@ -65,7 +65,7 @@ impl Node {
         }
         from.retain(|peer| *peer != self.me());
         from.truncate(FROM_MAX);
-        let courier = Courier { shared: Arc::clone(self.shared()), job, from };
+        let courier = Courier::new(self.shared(), job, from);
         Ok(courier.blobs(blobs).await?)
     }
 }

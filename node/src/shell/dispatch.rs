@@ -173,7 +173,8 @@ impl Dispatch {
             Effect::Provide { job, blobs } => provide::provide(shared, job, blobs),
             Effect::Seek { job } => provide::seek(shared, job),
             Effect::Fetch { fetch, job, want, from } => {
-                fetch::start(shared, fetch, job, want, from)
+                let kept = self.engine.kept_beside(job);
+                fetch::start(shared, fetch, kept, fetch::Errand { job, want, from });
             }
             Effect::Run { run, job, plan, stage, units, reads } => {
                 self.runs.start(shared, run, Order { job, plan, stage, units, reads });
@@ -189,7 +190,9 @@ impl Dispatch {
                 pack::start(shared, pack, job, stage, units, outcomes);
             }
             Effect::Release { job, stage, units } => pack::release(shared, job, stage, &units),
-            Effect::Probe { probe, peer, blobs } => probe::start(shared, probe, peer, blobs),
+            Effect::Probe { probe, peer, blobs, packs } => {
+                probe::start(shared, probe, peer, blobs, packs);
+            }
             Effect::Changed { job } => self.changes.note(job),
             Effect::Forget { job } => forget::start(shared, job),
         }

@@ -124,7 +124,7 @@ pub(crate) fn remember(
     let span = debug_span!("remember", %job);
     shared.spawn(
         async move {
-            let courier = Courier { shared: Arc::clone(&this), job, from };
+            let courier = Courier::new(&this, job, from);
             let Ok(blobs) = fetch::bare(&courier, &packs).await else {
                 debug!("not everything of the job is to be had; nothing is remembered");
                 return;
