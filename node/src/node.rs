@@ -1,6 +1,7 @@
 //! A node and its handle: what the program's doors and other Rust programs use.
 
 mod handle;
+mod holdings;
 mod metrics;
 mod proof;
 mod reading;
@@ -11,6 +12,7 @@ mod terms;
 mod view;
 
 pub use handle::{CancelError, Node};
+pub use holdings::{BlobRole, JobBlobs};
 pub use proof::ProofError;
 pub use reading::BlobError;
 pub use results::{ResultUnit, ResultsError};

@@ -309,12 +309,61 @@ impl std::fmt::Display for Ending {
 }
 
 /// One element of `GET /api/v1/blobs`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldBlob {
     pub id: BlobId,
     pub size: u64,
     /// Whether somebody, the owner or a job, keeps it from being evicted.
     pub pinned: bool,
+    /// Why it stays; empty if it goes when its room is needed.
+    #[serde(default)]
+    pub kept: Vec<KeptAs>,
+}
+
+/// One reason why a blob stays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptAs {
+    pub role: Role,
+    /// The job that needs it; absent if the owner has pinned it.
+    pub job: Option<JobId>,
+    /// When that job expires and lets go of it, if that is known.
+    pub expires_ms: Option<u64>,
+    /// For whom the node keeps that job, if nobody here has asked for it.
+    pub keeper_for: Option<PeerId>,
+}
+
+/// What a blob is to whoever needs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    Pinned,
+    Manifest,
+    Module,
+    Input,
+    Dataset,
+    Part,
+    /// Outcomes of a batch that another stage reads.
+    Pack,
+    /// Outcomes of a batch that no other stage reads.
+    Result,
+    /// An output beside a pack, or something else that the job has left here.
+    Output,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pinned => "pinned",
+            Self::Manifest => "manifest",
+            Self::Module => "module",
+            Self::Input => "input",
+            Self::Dataset => "dataset",
+            Self::Part => "part",
+            Self::Pack => "pack",
+            Self::Result => "result",
+            Self::Output => "output",
+        })
+    }
 }
 
 /// One element of `GET /api/v1/peers`.

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::{
-    Announcement, Bundle, Heads, Hello, Inserted, Item, JobId, Manifest, Message, PeerId, Refusal,
-    Signed, Stamp, Step,
+    Announcement, BlobId, BlobRef, Book, Bundle, Heads, Hello, Inserted, Item, JobId, Manifest,
+    Message, PeerId, Refusal, Signed, Slot, Stamp, Step,
 };
 
 use crate::core::Core;
@@ -138,6 +138,19 @@ impl Engine {
         let is_kept = |job: &Job| job.kept_for.is_some() && !job.submitted && !job.opened;
         let jobs = || self.jobs.values().filter(|job| is_kept(job)).map(|job| job.id);
         self.jobs.get(&job).filter(|job| is_kept(job)).map(|_| jobs().collect())
+    }
+
+    /// Packs that anybody has named in a job's log, and whether those are of a stage that no other one reads.
+    pub fn packs(&self, job: JobId) -> BTreeMap<BlobId, bool> {
+        let Some(Phase::Active(active)) = self.jobs.get(&job).map(|job| &job.phase) else {
+            return BTreeMap::new();
+        };
+        let of_book = |(slot, book): (&Slot, &Book)| {
+            let is_result = !active.plan().is_read(slot.stage);
+            let packs: Vec<BlobRef> = book.votes().filter_map(|(_, cast)| cast.pack).collect();
+            packs.into_iter().map(move |pack| (pack.id, is_result))
+        };
+        active.ledger.books().flat_map(of_book).collect()
     }
 
     /// The manifest of a job, once it is here.

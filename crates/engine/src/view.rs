@@ -41,6 +41,9 @@ pub struct JobView {
     pub results_kept: Option<usize>,
     /// Whether the submitter may go away.
     pub safe_to_leave: bool,
+    /// For whom this node holds it, if neither it nor its owner has asked for it: the submitter, or a keeper
+    /// that the submitter has named.
+    pub kept_for: Option<PeerId>,
     /// Why this node does not work on it, if it does not.
     pub idle_reason: Option<String>,
 }

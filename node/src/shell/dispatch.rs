@@ -1,9 +1,10 @@
 //! The engine's task: one event goes in, its effects come out, each to the family that does it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use engine::{BatchResult, Effect, Engine, Event, JobView, RecordId, Standing};
-use protocol::{Bundle, JobId, PeerId};
+use protocol::{BlobId, Bundle, JobId, PeerId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::{debug, trace};
@@ -23,6 +24,8 @@ pub(crate) enum Ask {
     Job(JobId, oneshot::Sender<Option<JobView>>),
     Results(JobId, oneshot::Sender<Option<Found>>),
     Proof(JobId, oneshot::Sender<Option<Bundle>>),
+    /// Packs that the job's log names, and whether those are results.
+    Packs(JobId, oneshot::Sender<BTreeMap<BlobId, bool>>),
     Standings(Vec<PeerId>, oneshot::Sender<Vec<Standing>>),
 }
 
@@ -112,6 +115,7 @@ impl Dispatch {
                 let found = self.engine.job(job).zip(self.engine.results(job));
                 drop(answer.send(found.map(|(view, batches)| Found { view, batches })));
             }
+            Ask::Packs(job, answer) => drop(answer.send(self.engine.packs(job))),
             Ask::Proof(job, answer) => drop(answer.send(self.engine.proof(job))),
             Ask::Standings(peers, answer) => {
                 let of = peers.into_iter().map(|peer| self.engine.standing(peer));
