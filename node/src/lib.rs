@@ -14,7 +14,7 @@ mod tamper;
 
 pub use config::Config;
 pub use node::{
-    BlobError, CancelError, FeedError, FeedView, Node, PeerView, ProofError, ResultUnit,
-    ResultsError, StartError, SubmitError,
+    BlobError, BlobRole, CancelError, FeedError, FeedView, JobBlobs, Node, PeerView, ProofError,
+    ResultUnit, ResultsError, StartError, SubmitError,
 };
 pub use tamper::Tamper;

@@ -2,6 +2,7 @@
 
 mod feed;
 mod handle;
+mod holdings;
 mod metrics;
 mod proof;
 mod reading;
@@ -13,6 +14,7 @@ mod view;
 
 pub use feed::{FeedError, FeedView};
 pub use handle::{CancelError, Node};
+pub use holdings::{BlobRole, JobBlobs};
 pub use proof::ProofError;
 pub use reading::BlobError;
 pub use results::{ResultUnit, ResultsError};

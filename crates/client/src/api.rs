@@ -4,6 +4,7 @@ mod feed;
 
 use protocol::{BlobId, BlobRef, Hash, JobId, NetworkId, Outcome, PeerId, Trap};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 pub use feed::{AddedWindow, FeedFork, FeedStatus, NewWindow, OpenFeed, OpenedFeed, WindowStatus};
 
@@ -109,6 +110,10 @@ pub struct JobStatus {
     pub keepers: Vec<PeerId>,
     /// Keepers that make it safe to leave; absent where the node is not the submitter.
     pub keepers_wanted: Option<u64>,
+    /// How many of them have shown that they hold the results, too; absent before there are any, and where the
+    /// node is not the submitter.
+    #[serde(default)]
+    pub results_kept: Option<u64>,
     pub safe_to_leave: bool,
     /// Why the asked node does not work on it, if it does not.
     pub idle_reason: Option<String>,
@@ -309,12 +314,61 @@ impl std::fmt::Display for Ending {
 }
 
 /// One element of `GET /api/v1/blobs`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldBlob {
     pub id: BlobId,
     pub size: u64,
     /// Whether somebody, the owner or a job, keeps it from being evicted.
     pub pinned: bool,
+    /// Why it stays; empty if it goes when its room is needed.
+    #[serde(default)]
+    pub kept: Vec<KeptAs>,
+}
+
+/// One reason why a blob stays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptAs {
+    pub role: Role,
+    /// The job that needs it; absent if the owner has pinned it.
+    pub job: Option<JobId>,
+    /// When that job expires and lets go of it, if that is known.
+    pub expires_ms: Option<u64>,
+    /// For whom the node keeps that job, if nobody here has asked for it.
+    pub keeper_for: Option<PeerId>,
+}
+
+/// What a blob is to whoever needs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    Pinned,
+    Manifest,
+    Module,
+    Input,
+    Dataset,
+    Part,
+    /// Outcomes of a batch that another stage reads.
+    Pack,
+    /// Outcomes of a batch that no other stage reads.
+    Result,
+    /// An output beside a pack, or something else that the job has left here.
+    Output,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pinned => "pinned",
+            Self::Manifest => "manifest",
+            Self::Module => "module",
+            Self::Input => "input",
+            Self::Dataset => "dataset",
+            Self::Part => "part",
+            Self::Pack => "pack",
+            Self::Result => "result",
+            Self::Output => "output",
+        })
+    }
 }
 
 /// One element of `GET /api/v1/peers`.

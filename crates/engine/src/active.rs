@@ -12,6 +12,7 @@ use crate::audit::Audits;
 use crate::claims::Claims;
 use crate::contest::Contests;
 use crate::core::Core;
+use crate::holding::Holding;
 use crate::inputs::Inputs;
 use crate::journal::StepEntry;
 use crate::keeping::Keeping;
@@ -19,6 +20,7 @@ use crate::leaves::Wanted;
 use crate::limits::{
     ITEMS_BYTES_MAX, LEASE_BATCHES, PATIENCE_MS_MAX, PATIENCE_MS_MIN, PATIENT_MAX,
 };
+use crate::lineage::Lineage;
 use crate::memory::Memory;
 use crate::pick::Picking;
 use crate::sealing::Sealing;
@@ -48,6 +50,8 @@ pub(crate) struct Active {
     pub(crate) sealing: Sealing,
     pub(crate) inputs: Inputs,
     pub(crate) keeping: Keeping,
+    pub(crate) holding: Holding,
+    pub(crate) lineage: Lineage,
     /// What earlier jobs tell, if the submitter wants to know.
     pub(crate) memory: Memory,
     pub(crate) recalls: bool,
@@ -102,6 +106,8 @@ impl Active {
             sealing: Sealing::default(),
             inputs: Inputs::default(),
             keeping: Keeping::default(),
+            holding: Holding::default(),
+            lineage: Lineage::default(),
             memory: Memory::default(),
             recalls: false,
             sync: Sync::new(core.now.mono_ms),
@@ -165,6 +171,7 @@ impl Active {
         }
         self.tend_memory(core, &touched);
         self.drop_unwanted_runs(core);
+        self.note_results(&touched);
         self.tend_keepers(core);
         self.pursue_results(core);
         self.speak(core);

@@ -48,7 +48,7 @@ struct Waiting {
     stage: u16,
     batch: u32,
     root: Hash,
-    done: Vec<(u64, Execution)>,
+    done: Vec<(Slot, Execution)>,
 }
 
 impl Audits {
@@ -196,12 +196,10 @@ impl Active {
         for unit in slots.keys() {
             self.inputs.done_with(&(stage, About::Unit(*unit)));
         }
-        let mut batches: BTreeMap<u32, Vec<(u64, Execution)>> = BTreeMap::new();
-        let stands =
-            |unit: u64| self.ledger.slot(stage, About::Unit(unit)).as_ref() == slots.get(&unit);
-        for (unit, execution) in done.into_iter().filter(|(unit, _)| stands(*unit)) {
+        let mut batches: BTreeMap<u32, Vec<(Slot, Execution)>> = BTreeMap::new();
+        for (unit, execution) in done {
             let batch = self.plan().partition(stage).batch_of(unit);
-            batches.entry(batch).or_default().push((unit, execution));
+            batches.entry(batch).or_default().push((slots[&unit], execution));
         }
         for (batch, done) in batches {
             match self.unknown_leaves(stage, batch) {
@@ -280,31 +278,31 @@ impl Active {
         core: &mut Core,
         stage: u16,
         batch: u32,
-        done: Vec<(u64, Execution)>,
+        done: Vec<(Slot, Execution)>,
     ) {
-        let mut agreed = Vec::new();
+        let mut released = Vec::new();
         let mut has_lie = false;
-        for (unit, execution) in done {
-            let about = About::Unit(unit);
-            let Some(slot) = self.ledger.slot(stage, about).filter(|slot| !self.has_voted(slot))
-            else {
+        for (slot, execution) in done {
+            let about = slot.about;
+            let About::Unit(unit) = about else { continue };
+            // What it read may have been revoked since, or while the leaves were on their way.
+            if self.ledger.slot(stage, about) != Some(slot) || self.has_voted(&slot) {
+                released.push(unit);
                 continue;
-            };
+            }
             let digest = execution.outcome.digest();
             let path = self.path_of(stage, unit, digest);
             let size = self.plan().partition(stage).units_of(batch);
             if !path.is_empty() || size.end - size.start == 1 && self.stands(stage, batch, digest) {
-                agreed.push(unit);
+                released.push(unit);
                 self.agree(core, slot, execution.trace, digest, path);
             } else {
                 has_lie = true;
-                self.work.executions.insert((stage, unit), execution);
+                self.keep_executed(stage, unit, execution);
                 self.pack(core, (stage, about), slot);
             }
         }
-        if !agreed.is_empty() {
-            core.push(Effect::Release { job: self.id, stage, units: agreed });
-        }
+        self.release(core, stage, released);
         if has_lie {
             self.show_leaves(stage, batch);
         }
@@ -319,7 +317,9 @@ impl Active {
 
     fn show_leaves(&mut self, stage: u16, batch: u32) {
         let Some((root, leaves)) = self.audits.leaves.get(&(stage, batch)).cloned() else { return };
-        if let Some(slot) = self.slot_now(stage, About::Batch(batch)) {
+        let Some(slot) = self.slot_now(stage, About::Batch(batch)) else { return };
+        let book = self.ledger.book(&slot);
+        if book.is_some_and(|book| book.votes().any(|(_, cast)| cast.root == root)) {
             self.say(Item::Leaves(Leaves { slot, root, digests: leaves }));
         }
     }

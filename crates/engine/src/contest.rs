@@ -121,7 +121,7 @@ impl Active {
                 pack: None,
                 path,
             });
-        } else if self.work.executions.contains_key(&(stage, unit)) {
+        } else if self.executed(stage, unit).is_some() {
             self.pack(core, (stage, about), slot);
         } else {
             self.work.wanted_units.insert((stage, unit));

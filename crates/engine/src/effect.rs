@@ -101,11 +101,13 @@ pub enum Effect {
         stage: u16,
         units: Vec<u64>,
     },
-    /// Ask a peer for a random mebibyte of one of these blobs, and check it.
+    /// Ask a peer for a random mebibyte of one of these blobs, and for one of these packs or of what one of
+    /// them lists, and check both.
     Probe {
         probe: ProbeId,
         peer: PeerId,
         blobs: Vec<BlobRef>,
+        packs: Vec<BlobRef>,
     },
     /// The job has changed; who watches it may look again.
     Changed {

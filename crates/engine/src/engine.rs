@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::{
-    Announcement, Bundle, FeedId, Heads, Hello, Inserted, Item, JobId, Manifest, Message, PeerId,
-    Refusal, Signed, Stamp, Step,
+    Announcement, BlobId, BlobRef, Book, Bundle, FeedId, Heads, Hello, Inserted, Item, JobId,
+    Manifest, Message, PeerId, Refusal, Signed, Slot, Stamp, Step,
 };
 
 use crate::core::Core;
@@ -70,9 +70,9 @@ impl Engine {
                     active.recalled(core, recall, units);
                 }
             }),
-            Event::Probed { probe, held } => self.with_owner(probe.0, |_, job| {
+            Event::Probed { probe, held } => self.with_owner(probe.0, |core, job| {
                 if let Some(active) = job.active() {
-                    active.probed(probe, held);
+                    active.probed(core, probe, held);
                 }
             }),
             Event::Tick => self.tick(),
@@ -132,6 +132,26 @@ impl Engine {
             | Phase::Parts { .. }
             | Phase::Broken { .. } => None,
         }
+    }
+
+    /// Jobs that are here for others only, if this is one of them: those of which we are a keeper.
+    pub fn kept_beside(&self, job: JobId) -> Option<BTreeSet<JobId>> {
+        let is_kept = |job: &Job| job.kept_for.is_some() && !job.submitted && !job.opened;
+        let jobs = || self.jobs.values().filter(|job| is_kept(job)).map(|job| job.id);
+        self.jobs.get(&job).filter(|job| is_kept(job)).map(|_| jobs().collect())
+    }
+
+    /// Packs that anybody has named in a job's log, and whether those are of a stage that no other one reads.
+    pub fn packs(&self, job: JobId) -> BTreeMap<BlobId, bool> {
+        let Some(Phase::Active(active)) = self.jobs.get(&job).map(|job| &job.phase) else {
+            return BTreeMap::new();
+        };
+        let of_book = |(slot, book): (&Slot, &Book)| {
+            let is_result = !active.plan().is_read(slot.stage);
+            let packs: Vec<BlobRef> = book.votes().filter_map(|(_, cast)| cast.pack).collect();
+            packs.into_iter().map(move |pack| (pack.id, is_result))
+        };
+        active.ledger.books().flat_map(of_book).collect()
     }
 
     /// The manifest of a job, once it is here.
@@ -280,7 +300,7 @@ impl Engine {
                 if active.claims.drop_peer(peer) {
                     self.core.standings.lapsed(peer);
                 }
-                active.keeper_gone(peer);
+                active.keeper_gone(&mut self.core, peer);
             }
         }
         self.touched.extend(self.jobs.keys());
@@ -436,18 +456,7 @@ impl Engine {
         }
         let now = self.core.now.mono_ms;
         let job = self.jobs.entry(id).or_insert_with(|| Job::new(id, now));
-        // Before the announcement it cannot be known whether the submitter is asking.
-        let may_be_its = match job.manifest() {
-            Some(manifest) => manifest.submitter == from,
-            None => {
-                job.announced.is_empty() || job.announced.authors().any(|author| author == from)
-            }
-        };
-        if may_be_its {
-            job.kept_for = Some(from);
-            if let Some(active) = job.active() {
-                active.kept_for = Some(from);
-            }
+        if job.is_asked_to_keep(from, now) {
             if !job.announced.is_empty() {
                 job.note(&mut self.core);
             }
@@ -458,7 +467,7 @@ impl Engine {
 
     fn hear_kept(&mut self, from: PeerId, id: JobId) -> Judgement {
         self.with_job(id, |core, job| {
-            if let Some(active) = job.active().filter(|active| active.submitted) {
+            if let Some(active) = job.active() {
                 active.hear_kept(core, from);
             }
         });
@@ -476,6 +485,7 @@ impl Engine {
             self.core.push(Effect::Forget { job: id });
             self.core.push(Effect::Changed { job: id });
         }
+        self.jobs.values_mut().for_each(|job| job.drop_doubtful_keeping(&mut self.core));
         self.touched.extend(self.jobs.keys());
     }
 
@@ -512,6 +522,10 @@ impl Engine {
         }
         let running = self.core.running;
         while self.core.running < self.core.config.cores {
+            let core = &mut self.core;
+            if self.jobs.values_mut().any(|job| job.active().is_some_and(|a| a.remake(core))) {
+                continue;
+            }
             let mut started = false;
             for id in self.queue() {
                 let active = self.jobs.get_mut(&id).and_then(Job::active);

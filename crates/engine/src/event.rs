@@ -93,6 +93,8 @@ pub enum Got {
 pub enum FetchLoss {
     /// Nobody who was asked could deliver this blob.
     Missing(BlobId),
+    /// Nobody could deliver the outcomes that begin with this unit, or outputs of theirs.
+    Outcomes { stage: u16, first_unit: u64 },
     /// The bytes have the right hash and are not what they should be: the job is broken for everybody.
     Malformed(BlobId),
     /// This node has no room for them.

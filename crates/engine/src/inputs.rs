@@ -71,6 +71,13 @@ impl<T> State<T> {
         }
     }
 
+    fn hurry(&mut self, now_ms: u64) {
+        match self {
+            Self::Coming(attempt) => attempt.hurry(now_ms),
+            Self::Absent | Self::Here(_) => {}
+        }
+    }
+
     /// When to try again, if nothing is under way.
     fn pause(&self) -> Option<u64> {
         match self {
@@ -157,6 +164,13 @@ impl Inputs {
             || self.looks.values().any(|(_, state)| state.is_due(now_ms))
     }
 
+    /// Whatever has failed may be tried again now.
+    pub(crate) fn hurry(&mut self, now_ms: u64) {
+        self.results.hurry(now_ms);
+        self.readings.values_mut().for_each(|reading| reading.state.hurry(now_ms));
+        self.looks.values_mut().for_each(|(_, state)| state.hurry(now_ms));
+    }
+
     /// A module, file or pack has gone missing under a run: it is fetched again.
     pub(crate) fn refetch(&mut self) {
         if self.are_here() {
@@ -172,11 +186,15 @@ impl Inputs {
 impl Active {
     /// Starts to fetch what working or keeping needs.
     pub(crate) fn pursue_inputs(&mut self, core: &mut Core) {
-        let needed = self.submitted || self.kept_for.is_some() || (core.config.works && !self.over);
+        let is_keeper = self.is_keeper();
+        let needed = self.submitted
+            || is_keeper
+            || (core.config.works && !self.over)
+            || !self.lineage.is_idle();
         if needed && matches!(self.inputs.base, State::Absent) {
             self.inputs.base = State::Coming(Attempt::now(core.now.mono_ms));
         }
-        let holds_all = self.submitted || self.kept_for.is_some();
+        let holds_all = self.submitted || is_keeper;
         if holds_all && matches!(self.inputs.parts, State::Absent) {
             let has_parts = |stage: &protocol::Stage| matches!(stage.source, Source::Parts(_));
             self.inputs.parts = if self.plan().manifest().stages.iter().any(has_parts) {
@@ -206,6 +224,7 @@ impl Active {
         }
         self.pursue_readings(core, &from);
         self.pursue_looks(core, &from);
+        self.pursue_holding(core);
         let results = match &self.inputs.results {
             State::Coming(attempt) if attempt.is_due(now) => {
                 self.results().map(|all| self.packs(&all, true))
@@ -269,7 +288,8 @@ impl Active {
                 About::Batch(batch) => *batch,
                 About::Unit(unit) => plan.partition(*stage).batch_of(*unit),
             };
-            reading.failed() != 0 || !verdict.batch(*stage, batch).is_settled()
+            let is_remade = self.lineage.wants(&(*stage, *about));
+            reading.failed() != 0 || is_remade || !verdict.batch(*stage, batch).is_settled()
         });
     }
 
@@ -372,22 +392,41 @@ impl Active {
         if self.take_leaves(core, fetch, &got) || self.take_wanted_leaves(core, fetch, &got) {
             return;
         }
+        if let Err(loss) = got {
+            self.miss(core, loss);
+        }
+        if matches!(got, Err(FetchLoss::NoRoom)) && !self.submitted && !self.opened {
+            // Who asked will find another.
+            self.kept_for = None;
+        }
         let is_it = |attempt: &Attempt| attempt.under_way == Some(fetch);
         let now = core.now.mono_ms;
         self.inputs.why = match &got {
             Ok(_) => None,
             Err(FetchLoss::Missing(blob)) => Some(format!("no peer here has {blob}")),
+            Err(FetchLoss::Outcomes { stage, first_unit }) => {
+                let name = &self.plan().stage(*stage).name;
+                Some(format!("no peer here has the outcomes of `{name}` from unit {first_unit}"))
+            }
             Err(FetchLoss::Malformed(blob)) => {
                 Some(format!("{blob} is not what the job says it is"))
             }
             Err(FetchLoss::NoRoom) => Some("this node has no room for the job's data".to_owned()),
         };
+        if self.take_held(core, fetch, got.is_ok()) {
+            return;
+        }
         if matches!(&self.inputs.base, State::Coming(attempt) if is_it(attempt)) {
             self.picking.touch_all();
             settle(core, &mut self.inputs.base, got.map(|_| ()).map_err(|_| ()), now);
         } else if matches!(&self.inputs.parts, State::Coming(attempt) if is_it(attempt)) {
             settle(core, &mut self.inputs.parts, got.map(|_| ()).map_err(|_| ()), now);
         } else if matches!(&self.inputs.results, State::Coming(attempt) if is_it(attempt)) {
+            if got.is_ok() && !self.lineage.is_clean() {
+                let results = self.results().into_iter().flatten();
+                let all: BTreeSet<(u16, u32)> = results.map(|of| (of.stage, of.batch)).collect();
+                all.into_iter().for_each(|at| self.found(at));
+            }
             settle(core, &mut self.inputs.results, got.map(failed_of).map_err(|_| ()), now);
         } else if let Some((place, reading)) =
             self.inputs.readings.iter_mut().find(
@@ -398,6 +437,11 @@ impl Active {
             let verdict = self.ledger.last_verdict();
             let root = |at: &BatchResult| verdict.of_batch(at.stage, at.batch);
             let wanted = std::mem::take(&mut reading.wanted);
+            let found: Vec<(u16, u32)> = if got.is_ok() && !self.lineage.is_clean() {
+                wanted.iter().map(|of| (of.stage, of.batch)).collect()
+            } else {
+                Vec::new()
+            };
             let got = got.map(|got| read_of(got, &wanted, root)).map_err(|_| ());
             let units = match place.1 {
                 About::Batch(batch) => self.ledger.plan().partition(place.0).units_of(batch),
@@ -413,6 +457,7 @@ impl Active {
             } else {
                 settle(core, &mut reading.state, got, now);
             }
+            found.into_iter().for_each(|at| self.found(at));
             self.look_again(place);
         } else {
             let state = self.inputs.looks.values_mut().map(|(_, state)| state);
@@ -442,7 +487,7 @@ impl Active {
     }
 
     /// Where the outcomes of a batch are: together, or by unit where ballots accepted them.
-    fn outcomes_of_batch(&self, stage: u16, batch: u32) -> Option<Vec<BatchResult>> {
+    pub(crate) fn outcomes_of_batch(&self, stage: u16, batch: u32) -> Option<Vec<BatchResult>> {
         let verdict = self.ledger.last_verdict().batch(stage, batch);
         let root = verdict.effective?;
         let assurance = self.ledger.last_verdict().assurance(self.plan(), stage, batch);
@@ -501,7 +546,12 @@ impl Active {
     ) -> (Vec<BlobRef>, Vec<PeerId>) {
         let Some(slot) = self.slot_now(stage, about) else { return (vec![], vec![]) };
         let votes = self.ledger.book(&slot).into_iter().flat_map(|book| book.votes());
-        let (mut packs, mut holders) = (Vec::new(), Vec::new());
+        let over = match about {
+            About::Batch(_) => root,
+            About::Unit(_) => protocol::merkle_root(&[root]),
+        };
+        let made_here = self.lineage.pack(&(stage, about), over);
+        let (mut packs, mut holders) = (Vec::from_iter(made_here), Vec::new());
         for (peer, cast) in votes.filter(|(_, cast)| cast.root == root) {
             packs.extend(cast.pack.filter(|pack| !packs.contains(pack)));
             holders.push(peer);
@@ -509,7 +559,7 @@ impl Active {
         (packs, holders)
     }
 
-    fn packs(&self, results: &[BatchResult], outputs: bool) -> Want {
+    pub(crate) fn packs(&self, results: &[BatchResult], outputs: bool) -> Want {
         let wants = results.iter().map(|result| self.want(result)).collect();
         Want::Packs { wants, outputs }
     }

@@ -15,7 +15,8 @@ use crate::announced::Announced;
 use crate::core::Core;
 use crate::journal::JobEntry;
 use crate::limits::{
-    EARLY_STEPS_MAX, FETCH_FROM_MAX, HELD_MS_MAX, LEVEL_MS, RETRY_MS_MAX, RETRY_MS_MIN,
+    EARLY_STEPS_MAX, FETCH_FROM_MAX, HELD_MS_MAX, KEEP_DOUBT_MS, LEVEL_MS, RETRY_MS_MAX,
+    RETRY_MS_MIN,
 };
 use crate::{Effect, FetchId, FetchLoss, Got, RecordId, Want};
 
@@ -31,6 +32,8 @@ pub(crate) struct Job {
     pub(crate) opened: bool,
     /// A submitter asked us to hold it.
     pub(crate) kept_for: Option<PeerId>,
+    /// Until when that is looked into, if it is not known to be good.
+    keep_doubt_ms: u64,
     /// When we first heard of it.
     pub(crate) seen_ms: u64,
     /// Our submission, while it is on its way to the disk.
@@ -85,6 +88,11 @@ impl Attempt {
         self.pause_ms != RETRY_MS_MIN
     }
 
+    /// What it was waiting for may be there now.
+    pub(crate) fn hurry(&mut self, now_ms: u64) {
+        self.retry_ms = self.retry_ms.min(now_ms);
+    }
+
     pub(crate) fn failed(&mut self, now_ms: u64) {
         self.under_way = None;
         self.retry_ms = now_ms + self.pause_ms;
@@ -101,6 +109,7 @@ impl Job {
             submitted: false,
             opened: false,
             kept_for: None,
+            keep_doubt_ms: seen_ms + KEEP_DOUBT_MS,
             seen_ms,
             submission: None,
             early: Vec::new(),
@@ -119,6 +128,56 @@ impl Job {
             | Phase::Manifest(_)
             | Phase::Parts { .. }
             | Phase::Broken { .. } => None,
+        }
+    }
+
+    /// Takes in that a peer asks us to keep the job. Who submitted it may, and whom its log names; as long as
+    /// neither is known, the first who asks is believed for a while, so that it can be looked into.
+    pub(crate) fn is_asked_to_keep(&mut self, from: PeerId, now_ms: u64) -> bool {
+        let speaks_for_it = match &self.phase {
+            Phase::Active(active) => active.may_ask_to_keep(from),
+            Phase::Parts { plan, .. } => plan.manifest().submitter == from,
+            Phase::Seeking(_) | Phase::Noted | Phase::Manifest(_) | Phase::Broken { .. } => {
+                self.announced.authors().any(|author| author == from)
+            }
+        };
+        let is_taken = self.kept_for.is_some_and(|asker| asker != from);
+        let is_known = self.active().is_some_and(|active| active.is_keeper());
+        if (is_taken || is_known) && !speaks_for_it {
+            return false;
+        }
+        if !speaks_for_it {
+            self.keep_doubt_ms = now_ms + KEEP_DOUBT_MS;
+        }
+        self.kept_for = Some(from);
+        if let Some(active) = self.active() {
+            active.kept_for = Some(from);
+        }
+        true
+    }
+
+    /// Lets go of a request to keep the job that nothing has borne out.
+    pub(crate) fn drop_doubtful_keeping(&mut self, core: &mut Core) {
+        let Some(asker) = self.kept_for else { return };
+        let is_good = match &self.phase {
+            Phase::Active(active) => active.may_ask_to_keep(asker),
+            Phase::Parts { plan, .. } => plan.manifest().submitter == asker,
+            Phase::Seeking(_) | Phase::Noted | Phase::Manifest(_) | Phase::Broken { .. } => false,
+        };
+        if is_good {
+            return;
+        }
+        if core.now.mono_ms < self.keep_doubt_ms {
+            core.wake_at(self.keep_doubt_ms);
+            return;
+        }
+        let is_submitters = self.announced.authors().any(|author| author == asker);
+        if is_submitters && !matches!(self.phase, Phase::Active(_) | Phase::Parts { .. }) {
+            return;
+        }
+        self.kept_for = None;
+        if let Some(active) = self.active() {
+            active.kept_for = None;
         }
     }
 
@@ -205,13 +264,14 @@ impl Job {
                     why: format!("its manifest or a dataset of it is malformed ({blob})"),
                 };
             }
-            Err(FetchLoss::Missing(_) | FetchLoss::NoRoom) => self.try_later(core),
+            Err(FetchLoss::Missing(_) | FetchLoss::Outcomes { .. } | FetchLoss::NoRoom) => {
+                self.try_later(core);
+            }
         }
     }
 
     /// The manifest is here: from the network, or from our own owner.
     pub(crate) fn take_manifest(&mut self, core: &mut Core, manifest: Manifest) {
-        self.kept_for = self.kept_for.filter(|submitter| *submitter == manifest.submitter);
         if self.announced.settle(&manifest) {
             self.note(core);
         }
@@ -248,7 +308,17 @@ impl Job {
         };
         let ledger = Ledger::new(Arc::new(*plan));
         let traces = std::mem::take(&mut self.traces);
-        let executions = std::mem::take(&mut self.executions);
+        let mut executions = std::mem::take(&mut self.executions);
+        // Nothing tells what units have read that read other stages: they are executed anew.
+        executions.retain(|(stage, unit), _| {
+            let is_of_it = usize::from(*stage) < ledger.plan().manifest().stages.len();
+            let stays = is_of_it && !ledger.plan().is_dependent(*stage);
+            if !stays {
+                let units = vec![*unit];
+                core.push(Effect::Release { job: self.id, stage: *stage, units });
+            }
+            stays
+        });
         let mut active =
             Box::new(Active::new(core, self.id, ledger, traces, executions, self.seen_ms));
         active.submitted = self.submitted;

@@ -78,7 +78,7 @@ impl Active {
 
     /// Whether it is our part to have the packs of what was accepted.
     fn holds_packs(&self, core: &Core) -> bool {
-        self.submitted || self.kept_for.is_some() || self.is_anchor(core.me)
+        self.submitted || self.is_keeper() || self.is_anchor(core.me)
     }
 
     fn fetch_leaves(&mut self, core: &mut Core, batch: u32, slot: Slot, root: Hash) {

@@ -40,6 +40,32 @@ pub(crate) const ANCHOR_MS: u64 = 2_000;
 pub(crate) const LEAVES_MS: u64 = 1_000;
 /// How long a keeper may take to answer before another is asked.
 pub(crate) const KEEPER_MS: u64 = 30_000;
+/// How often a keeper that has answered is challenged again.
+pub(crate) const KEEPER_CHECK_MS: u64 = 300_000;
+/// How soon one is that is out of sight or has not answered.
+pub(crate) const KEEPER_DOUBT_MS: u64 = 15_000;
+/// So many challenges in a row are not answered by who is gone.
+pub(crate) const KEEPER_MISSES: u32 = 2;
+/// How long a keeper may take for the results once they are there.
+pub(crate) const KEEPER_RESULTS_MS: u64 = 600_000;
+/// How long whoever has failed is not asked again.
+pub(crate) const KEEPER_REST_MS: u64 = 600_000;
+/// How long a request to keep is looked into, if it is not the submitter's.
+pub(crate) const KEEP_DOUBT_MS: u64 = 60_000;
+/// Batches of results that a keeper brings at the same time.
+pub(crate) const HOLDINGS_MAX: usize = 4;
+/// So often in a row nobody can deliver outcomes before they are made again.
+pub(crate) const REMADE_AFTER: u32 = 3;
+/// Batches that are made again, at most, at one time.
+pub(crate) const REMADE_MAX: usize = 64;
+/// How often that is tried.
+pub(crate) const REMADE_TRIES: u32 = 3;
+/// The pause after the first try; doubled each time.
+pub(crate) const REMADE_REST_MS: u64 = 10_000;
+/// How long a peer leaves it to each one of lower rank.
+pub(crate) const REMADE_TURN_MS: u64 = 3_000;
+/// What was not missed for so long was found elsewhere.
+pub(crate) const REMADE_STALE_MS: u64 = 2 * RETRY_MS_MAX;
 /// Keepers that make it safe to leave, if there are that many peers that keep.
 pub(crate) const KEEPERS_WANTED: usize = 3;
 /// How long a unit or batch rests after it gave no outcome here.

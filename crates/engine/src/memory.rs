@@ -121,8 +121,7 @@ impl Active {
         }
         self.memory.units += units.len() as u64;
         self.memory.recalled.insert(slot);
-        let units = units.into_iter().map(|(unit, execution)| ((stage, unit), execution));
-        self.work.executions.extend(units);
+        units.into_iter().for_each(|(unit, of)| self.keep_executed(stage, unit, of));
         self.pack(core, (stage, about), slot);
     }
 

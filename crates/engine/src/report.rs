@@ -32,7 +32,9 @@ pub(crate) fn view(core: &Core, job: &Job) -> JobView {
         workers: Vec::new(),
         keepers: Vec::new(),
         keepers_wanted: None,
+        results_kept: None,
         safe_to_leave: false,
+        kept_for: None,
         idle_reason: announced.and_then(|a| why_not(core, a)),
     };
     match &job.phase {
@@ -67,8 +69,11 @@ impl Active {
         if self.submitted {
             let wanted = Self::keepers_wanted(core);
             view.keepers_wanted = Some(wanted);
+            view.results_kept = self.is_settled().then(|| self.keepers_with_results());
             view.safe_to_leave = wanted <= view.keepers.len();
         }
+        let is_for_others = self.is_keeper() && !self.submitted && !self.opened;
+        view.kept_for = self.kept_for.filter(|_| is_for_others);
         if let Some(why) = self.inputs.why() {
             view.idle_reason = Some(why.to_owned());
         }

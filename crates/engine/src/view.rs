@@ -36,8 +36,14 @@ pub struct JobView {
     pub keepers: Vec<PeerId>,
     /// How many keepers make it safe to leave; `None` if this node is not the submitter.
     pub keepers_wanted: Option<usize>,
+    /// How many of them have shown that they hold the results, too; `None` before there are any, or if this
+    /// node is not the submitter.
+    pub results_kept: Option<usize>,
     /// Whether the submitter may go away.
     pub safe_to_leave: bool,
+    /// For whom this node holds it, if neither it nor its owner has asked for it: the submitter, or a keeper
+    /// that the submitter has named.
+    pub kept_for: Option<PeerId>,
     /// Why this node does not work on it, if it does not.
     pub idle_reason: Option<String>,
 }

@@ -20,13 +20,21 @@ type Place = (u16, About);
 /// The slot that we voted in, and each unit's digest and trace.
 type Kept = (Slot, Vec<(Hash, Hash)>);
 
+/// What was executed under one number: what a unit reads may be revoked, and then it is another unit.
+#[derive(Debug)]
+struct Executed {
+    /// The unit's identity; `None` where it is known from the start.
+    unit: Option<Hash>,
+    execution: Execution,
+}
+
 /// What this node executes and has executed for one job.
 #[derive(Debug, Default)]
 pub(crate) struct Work {
     runs: BTreeMap<RunId, Run>,
     packing: BTreeMap<PackId, Packing>,
     /// Units executed and not packed yet.
-    pub(crate) executions: BTreeMap<(u16, u64), Execution>,
+    executions: BTreeMap<(u16, u64), Executed>,
     /// Digests and traces of batches that we voted on: ballots are cast from them.
     kept: BTreeMap<(u16, u32), Kept>,
     kept_units: usize,
@@ -61,7 +69,11 @@ struct Packing {
 }
 
 impl Work {
+    /// With what was executed before a restart of units that are what they were.
     pub(crate) fn new(executions: BTreeMap<(u16, u64), Execution>) -> Self {
+        let executions = executions.into_iter();
+        let executions =
+            executions.map(|(at, execution)| (at, Executed { unit: None, execution })).collect();
         Self { executions, ..Self::default() }
     }
 
@@ -148,10 +160,8 @@ impl Active {
             Readable::No => return false,
         };
         let units = self.units_of(stage, about);
-        let left: BTreeSet<u64> = units
-            .clone()
-            .filter(|unit| !self.work.executions.contains_key(&(stage, *unit)))
-            .collect();
+        let left: BTreeSet<u64> =
+            units.clone().filter(|unit| self.executed(stage, *unit).is_none()).collect();
         if left.is_empty() {
             self.pack(core, place, slot);
             return true;
@@ -173,6 +183,32 @@ impl Active {
             Run { place, slot, left, lost: vec![], started_ms: core.now.mono_ms, units },
         );
         true
+    }
+
+    /// What a unit gave, as it is now, if it is executed and not packed yet.
+    pub(crate) fn executed(&self, stage: u16, unit: u64) -> Option<&Execution> {
+        let of = self.work.executions.get(&(stage, unit))?;
+        (of.unit == self.identity(stage, unit)).then_some(&of.execution)
+    }
+
+    /// Keeps what a unit gave, as it is now, until it is packed.
+    pub(crate) fn keep_executed(&mut self, stage: u16, unit: u64, execution: Execution) {
+        let identity = self.identity(stage, unit);
+        self.work.executions.insert((stage, unit), Executed { unit: identity, execution });
+    }
+
+    /// Lets go of what units gave, except for what is still to be packed.
+    pub(crate) fn release(&self, core: &mut Core, stage: u16, mut units: Vec<u64>) {
+        units.retain(|unit| self.executed(stage, *unit).is_none());
+        if !units.is_empty() {
+            core.push(Effect::Release { job: self.id, stage, units });
+        }
+    }
+
+    /// A unit's identity where it hangs on what the unit reads.
+    fn identity(&self, stage: u16, unit: u64) -> Option<Hash> {
+        let slot = || self.ledger.slot(stage, About::Unit(unit)).map(|slot| slot.units);
+        self.plan().is_dependent(stage).then(slot).flatten()
     }
 
     /// What we do about a batch may be different now.
@@ -214,12 +250,13 @@ impl Active {
         id: RunId,
         units: Vec<(u64, Result<Execution, Loss>)>,
     ) {
-        if self.audited(core, id, &units) {
+        if self.audited(core, id, &units) || self.remade(core, id, &units) {
             return;
         }
         let submitter = self.submitter();
         let Some(run) = self.work.runs.get_mut(&id) else { return };
-        let stage = run.place.0;
+        let (stage, about, slot) = (run.place.0, run.place.1, run.slot);
+        let mut executed = Vec::new();
         for (unit, result) in units {
             if !run.left.remove(&unit) {
                 continue;
@@ -227,12 +264,19 @@ impl Active {
             match result {
                 Ok(execution) => {
                     *core.spent.entry(submitter).or_default() += execution.cost.cpu_us;
-                    self.work.executions.insert((stage, unit), execution);
+                    executed.push((unit, execution));
                 }
                 Err(loss) => run.lost.push((unit, loss)),
             }
         }
-        if !run.left.is_empty() {
+        let is_over = run.left.is_empty();
+        if self.ledger.slot(stage, about) == Some(slot) {
+            executed.into_iter().for_each(|(unit, of)| self.keep_executed(stage, unit, of));
+        } else {
+            // What they read was revoked meanwhile.
+            self.release(core, stage, executed.into_iter().map(|(unit, _)| unit).collect());
+        }
+        if !is_over {
             return;
         }
         core.running -= 1;
@@ -284,7 +328,7 @@ impl Active {
         let (stage, about) = place;
         let units: Vec<u64> = self.units_of(stage, about).collect();
         let executed: Option<Vec<Execution>> =
-            units.iter().map(|unit| self.work.executions.get(&(stage, *unit)).cloned()).collect();
+            units.iter().map(|unit| self.executed(stage, *unit).cloned()).collect();
         let Some(executed) = executed else { return };
         let outcomes: Vec<Outcome> = executed.iter().map(|execution| execution.outcome).collect();
         let digests = executed
@@ -298,6 +342,9 @@ impl Active {
 
     /// The pack is in the store: now we may vote.
     pub(crate) fn packed(&mut self, core: &mut Core, pack: PackId, blob: BlobRef) {
+        if self.packed_again(core, pack, blob) {
+            return;
+        }
         let Some(Packing { place, slot, digests }) = self.work.packing.remove(&pack) else {
             return;
         };

@@ -57,10 +57,11 @@ impl World {
             Effect::Release { job, stage, units } => {
                 self.nodes[index].disk.packed(job, stage, &units);
             }
-            Effect::Probe { probe, peer, blobs } => {
+            Effect::Probe { probe, peer, blobs, packs } => {
                 let life = self.nodes[index].life;
                 let in_us = self.delay_us(index, index) * 2 + self.chance.within(5000..=100_000);
-                self.later(in_us, Happening::ProbeEnds { node: index, life, probe, peer, blobs });
+                let lists = (blobs, packs);
+                self.later(in_us, Happening::ProbeEnds { node: index, life, probe, peer, lists });
             }
             Effect::Changed { job } => self.changed(index, job),
             Effect::Forget { job } => self.nodes[index].disk.forget(job),

@@ -150,6 +150,7 @@ fn draw_job(chance: &mut Chance, honest: usize) -> Job {
         looping: some(chance, 8),
         failing: some(chance, 12),
         submitter_leaves: 5 <= honest && chance.percent(10),
+        delivered_by_ms: 0,
     };
     job.co_anchors.retain(|anchor| *anchor != job.submitter);
     job

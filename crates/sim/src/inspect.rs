@@ -3,6 +3,7 @@
 use engine::{JobState, JobView};
 
 use crate::promise::Promise;
+use crate::scenario::{Planned, What};
 use crate::world::{Happening, World};
 
 const EVERY_US: u64 = 2_000_000;
@@ -35,6 +36,7 @@ impl World {
             let broken = adds_up(&view)
                 .map(|what| (Promise::AddsUp, what))
                 .or_else(|| self.convicts_honest(&view))
+                .or_else(|| self.undelivered(index, &view).map(|what| (Promise::Delivered, what)))
                 .or_else(|| breaks(&view).map(|what| (Promise::Finishes, what)));
             if let Some((promise, what)) = broken {
                 self.broken(promise, format!("n{index}: {what}"));
@@ -43,6 +45,19 @@ impl World {
             self.mark_state(&view);
             self.inspect_trust(index, &view);
         }
+    }
+
+    /// **Results are delivered while one keeper is left**: whoever has opened the job has them in time.
+    fn undelivered(&self, index: usize, view: &JobView) -> Option<String> {
+        let number = self.number(view.job)?;
+        let by_ms = self.scenario.jobs[number].delivered_by_ms;
+        let is_open = |event: &Planned| {
+            event.what == What::Open && event.job == number && event.nodes.contains(&index)
+        };
+        let is_due = by_ms != 0 && by_ms * 1000 <= self.now_us && !self.is_calm();
+        let waits =
+            is_due && view.state != JobState::Verified && self.scenario.events.iter().any(is_open);
+        waits.then(|| format!("j{number} is {:?} where it was opened", view.state))
     }
 
     fn mark_state(&mut self, view: &JobView) {

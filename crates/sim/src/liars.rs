@@ -113,6 +113,18 @@ impl LiarKind {
         [Self::Swarm, Self::Idlers, Self::Stager].contains(&self)
     }
 
+    /// Whether it never states an outcome that it has not computed.
+    pub(crate) fn computes_rightly(self) -> bool {
+        let kinds = [
+            Self::Withholder,
+            Self::CertificateWithholder,
+            Self::OutputWithholder,
+            Self::Squatter,
+            Self::Abstainer,
+        ];
+        kinds.contains(&self)
+    }
+
     /// Whether all of this kind say the same wrong things.
     pub fn colludes(self) -> bool {
         match self {

@@ -13,6 +13,7 @@ pub enum Promise {
     SealsStay,
     SameState,
     Finishes,
+    Delivered,
     AuditsHappen,
     ConvictionsStay,
     BoundedMemory,
@@ -60,6 +61,7 @@ impl fmt::Display for Promise {
             Self::Finishes => {
                 "every job finishes once the faults stop, sealed if its submitter is there"
             }
+            Self::Delivered => "results are delivered while one keeper is left",
             Self::AuditsHappen => "audits happen where the policy wants them",
             Self::ConvictionsStay => "a conviction has no effect outside its job",
             Self::BoundedMemory => "nobody makes a node keep more than its bounds",

@@ -114,6 +114,8 @@ pub struct Job {
     pub failing: Vec<u64>,
     /// Whether the submitter leaves for good as soon as its node says that it may.
     pub submitter_leaves: bool,
+    /// From when on whoever has opened the job must have its results, also while the faults go on; 0: never.
+    pub delivered_by_ms: u64,
 }
 
 /// How the units of a job's first stage arise.
@@ -225,7 +227,8 @@ impl Scenario {
 
     /// How many identities there may be that state one and the same wrong thing.
     pub(crate) fn voices(&self) -> usize {
-        self.colluders().max(usize::from(!self.liars.is_empty()))
+        let makes_up = |liars: &Liars| !liars.kind.computes_rightly();
+        self.colluders().max(usize::from(self.liars.iter().any(makes_up)))
     }
 
     /// Whether a job is staged by a liar: nothing is promised of it.
@@ -337,6 +340,7 @@ impl Default for Job {
             looping: Vec::new(),
             failing: Vec::new(),
             submitter_leaves: false,
+            delivered_by_ms: 0,
         }
     }
 }

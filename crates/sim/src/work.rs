@@ -213,8 +213,7 @@ impl World {
                 return Ok((*blob, failures as u64));
             }
         }
-        let missing = want.packs.first().map_or(BlobId::new([0; 32]), |blob| blob.id);
-        Err(FetchLoss::Missing(missing))
+        Err(FetchLoss::Outcomes { stage: want.stage, first_unit: want.first_unit })
     }
 
     fn execute(&mut self, index: usize, run: RunId, unit: u64) -> Result<Execution, Loss> {

@@ -116,7 +116,7 @@ pub(crate) enum Happening {
         life: u64,
         probe: ProbeId,
         peer: PeerId,
-        blobs: Vec<BlobRef>,
+        lists: (Vec<BlobRef>, Vec<BlobRef>),
     },
 }
 
@@ -378,9 +378,9 @@ impl World {
                     self.tell(node, Event::Packed { pack, blob });
                 }
             }
-            Happening::ProbeEnds { node, life, probe, peer, blobs } => {
+            Happening::ProbeEnds { node, life, probe, peer, lists } => {
                 if self.is_alive(node, life) {
-                    let held = self.probe(node, peer, &blobs);
+                    let held = self.probe(node, peer, &lists.0) && self.probe(node, peer, &lists.1);
                     self.tell(node, Event::Probed { probe, held });
                 }
             }

@@ -136,6 +136,16 @@ impl Store {
         ledger.each().map(held).collect()
     }
 
+    /// What is pinned by such owners and by no others, in bytes.
+    pub fn pinned_by(&self, owners: impl Fn(&Pin) -> bool) -> u64 {
+        let ledger = self.shared.ledger();
+        let is_theirs = |id: BlobId| {
+            let of = ledger.owners(id);
+            !of.is_empty() && of.iter().all(&owners)
+        };
+        ledger.each().filter(|(id, _)| is_theirs(*id)).map(|(_, entry)| entry.size).sum()
+    }
+
     /// A whole blob of at most `max` bytes.
     ///
     /// # Errors

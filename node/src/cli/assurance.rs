@@ -182,6 +182,7 @@ mod tests {
             workers: vec![],
             keepers: vec![],
             keepers_wanted: None,
+            results_kept: None,
             safe_to_leave: false,
             idle_reason: None,
         }

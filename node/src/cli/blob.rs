@@ -2,8 +2,9 @@
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use client::api::{Blob, Done};
+use client::api::{Blob, Done, KeptAs};
 use client::{Client, ClientError, pack, show_bytes};
 use protocol::BlobId;
 
@@ -104,12 +105,34 @@ fn list(context: &Context, client: &Client) -> Outcome<()> {
     if context.output == Output::Json {
         return json(&blobs);
     }
-    let pinned = |pinned| if pinned { "pinned" } else { "" };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now_ms = now.as_millis() as u64;
     let rows: Vec<Vec<String>> = blobs
         .iter()
-        .map(|b| vec![b.id.to_string(), b.size.to_string(), pinned(b.pinned).to_owned()])
+        .map(|b| vec![b.id.to_string(), b.size.to_string(), left(&b.kept, now_ms), why(&b.kept)])
         .collect();
-    table(&["BLOB", "BYTES", "KEPT"], &rows)
+    table(&["BLOB", "BYTES", "EXPIRES IN", "KEPT"], &rows)
+}
+
+/// Why a blob stays.
+fn why(kept: &[KeptAs]) -> String {
+    if kept.is_empty() {
+        return "goes when its room is needed".to_owned();
+    }
+    let reason = |kept: &KeptAs| match (kept.job, kept.keeper_for) {
+        (None, _) => kept.role.to_string(),
+        (Some(job), None) => format!("{} of {job}", kept.role),
+        (Some(job), Some(peer)) => format!("{} of {job}, kept for {peer}", kept.role),
+    };
+    kept.iter().map(reason).collect::<Vec<_>>().join("; ")
+}
+
+/// How long it is until the last of the jobs that need a blob expires, if nothing else keeps it.
+fn left(kept: &[KeptAs], now_ms: u64) -> String {
+    let ends: Option<Vec<u64>> = kept.iter().map(|kept| kept.expires_ms).collect();
+    let Some(end_ms) = ends.and_then(|ends| ends.into_iter().max()) else { return String::new() };
+    let hours = end_ms.saturating_sub(now_ms) / 3_600_000;
+    if hours < 48 { format!("{hours} h") } else { format!("{} days", hours / 24) }
 }
 
 /// Reads a blob, and fails at its end if it was another one.

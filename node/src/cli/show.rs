@@ -67,7 +67,11 @@ pub(crate) fn keepers(status: &JobStatus) -> String {
     let peers = if held == 1 { "1 peer holds".to_owned() } else { format!("{held} peers hold") };
     match status.keepers_wanted {
         Some(wanted) if status.safe_to_leave => {
-            format!("{peers} it of {wanted} wanted: safe to leave")
+            let results = match status.results_kept {
+                Some(kept) => format!(", {kept} with the results"),
+                None => String::new(),
+            };
+            format!("{peers} it of {wanted} wanted{results}: safe to leave")
         }
         Some(wanted) => format!("{peers} it of {wanted} wanted: not safe to leave yet"),
         None => format!("{peers} it"),

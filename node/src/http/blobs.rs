@@ -1,5 +1,6 @@
 //! Routes about blobs: in and out as they stream, kept and removed.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -9,15 +10,15 @@ use axum::extract::{Path, Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use client::api::{Blob, Done, HeldBlob};
+use client::api::{Blob, Done, HeldBlob, KeptAs, Role};
 use futures::{StreamExt, stream};
-use protocol::{BlobId, chunk_count};
+use protocol::{BlobId, JobId, chunk_count};
 use store::{Pin, Store, StoreError};
 
-use crate::BlobError;
 use crate::http::body::read_body;
 use crate::http::refusal::Refusal;
 use crate::http::routes::Desk;
+use crate::{BlobError, BlobRole, JobBlobs};
 
 pub(crate) async fn add(State(desk): State<Desk>, request: Request) -> Result<Json<Blob>, Refusal> {
     let store = Arc::clone(desk.node.store());
@@ -47,13 +48,39 @@ fn pass_over(request: Request) {
 }
 
 pub(crate) async fn list(State(desk): State<Desk>) -> Result<Json<Vec<HeldBlob>>, Refusal> {
-    let held = with_store(&desk, |store| Ok(store.list())).await?;
+    let (held, jobs) = desk.node.holdings().await;
     let show = |held: store::Held| HeldBlob {
         id: held.blob.id,
         size: held.blob.size,
         pinned: !held.pins.is_empty(),
+        kept: held.pins.iter().map(|pin| kept_as(held.blob.id, *pin, &jobs)).collect(),
     };
     Ok(Json(held.into_iter().map(show).collect()))
+}
+
+/// Why a pin keeps a blob.
+fn kept_as(blob: BlobId, pin: Pin, jobs: &BTreeMap<JobId, JobBlobs>) -> KeptAs {
+    let Pin::Job(job) = pin else {
+        return KeptAs { role: Role::Pinned, job: None, expires_ms: None, keeper_for: None };
+    };
+    let of_job = jobs.get(&job);
+    let role = match of_job.map_or(BlobRole::Output, |of_job| of_job.role(blob)) {
+        BlobRole::Manifest => Role::Manifest,
+        BlobRole::Module => Role::Module,
+        BlobRole::Input => Role::Input,
+        BlobRole::Dataset => Role::Dataset,
+        BlobRole::Part => Role::Part,
+        BlobRole::Pack => Role::Pack,
+        BlobRole::Result => Role::Result,
+        BlobRole::Output => Role::Output,
+    };
+    let view = of_job.and_then(|of_job| of_job.view.as_ref());
+    KeptAs {
+        role,
+        job: Some(job),
+        expires_ms: view.map(|view| view.expires_ms),
+        keeper_for: view.and_then(|view| view.kept_for),
+    }
 }
 
 pub(crate) async fn show(

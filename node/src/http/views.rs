@@ -31,6 +31,7 @@ pub(crate) fn job(node: &Node, view: JobView) -> JobStatus {
         workers: peer_units(view.workers),
         keepers: view.keepers,
         keepers_wanted: view.keepers_wanted.map(|wanted| wanted as u64),
+        results_kept: view.results_kept.map(|kept| kept as u64),
         safe_to_leave: view.safe_to_leave,
         idle_reason: view.idle_reason,
     }

@@ -1,7 +1,5 @@
 //! Proofs: the signed steps of a job as one bundle, and the bytes that re-executing its units takes.
 
-use std::sync::Arc;
-
 use protocol::limits::BUNDLE_BYTES_MAX;
 use protocol::{BlobRef, Bundle, JobId, PeerId};
 
@@ -65,7 +63,7 @@ impl Node {
         }
         from.retain(|peer| *peer != self.me());
         from.truncate(FROM_MAX);
-        let courier = Courier { shared: Arc::clone(self.shared()), job, from };
+        let courier = Courier::new(self.shared(), job, from);
         Ok(courier.blobs(blobs).await?)
     }
 }

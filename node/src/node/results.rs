@@ -46,6 +46,11 @@ pub enum ResultsError {
         "nobody who was asked could deliver {id}\nhint: try again when more peers are connected"
     )]
     Missing { id: BlobId },
+    #[error(
+        "nobody who was asked could deliver the outcomes of stage {stage} from unit {first_unit}\nhint: a \
+         node that works makes them again; try again in a minute"
+    )]
+    Gone { stage: u16, first_unit: u64 },
     #[error("{id} is not what it should be")]
     Malformed { id: BlobId },
     #[error(
@@ -117,7 +122,7 @@ impl Node {
         let BatchResult { stage, batch, first_unit, units, root, packs, holders, verified, .. } =
             batch;
         let shared = Arc::clone(self.shared());
-        let courier = Courier { shared: Arc::clone(&shared), job, from: Vec::new() };
+        let courier = Courier::new(&shared, job, Vec::new());
         let goes_on = false;
         let want = PackWant { stage, batch, first_unit, units, root, packs, holders, goes_on };
         let (id, pack) = checked_pack(&courier, &want).await?;
@@ -147,6 +152,7 @@ impl From<FetchLoss> for ResultsError {
     fn from(loss: FetchLoss) -> Self {
         match loss {
             FetchLoss::Missing(id) => Self::Missing { id },
+            FetchLoss::Outcomes { stage, first_unit } => Self::Gone { stage, first_unit },
             FetchLoss::Malformed(id) => Self::Malformed { id },
             FetchLoss::NoRoom => Self::NoRoom,
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use engine::FetchLoss;
@@ -33,6 +34,8 @@ const DIAL_WITHIN: Duration = Duration::from_secs(5);
 const TREE_DEPTH_MAX: usize = 8;
 /// Files of one dataset, over all levels of its trees.
 const FILES_MAX: usize = 16 * TREE_ENTRIES_MAX;
+/// The share of the store that may be filled with what others ask this node to keep: a half.
+const KEPT_SHARE: u64 = 2;
 /// How often to look whether another transfer of the same blob has ended.
 const SAME_BLOB_EVERY: Duration = Duration::from_millis(100);
 
@@ -42,13 +45,36 @@ pub(crate) struct Courier {
     pub(crate) shared: Arc<Shared>,
     pub(crate) job: JobId,
     pub(crate) from: Vec<PeerId>,
+    /// What may still be brought, in bytes, where that is bounded.
+    room: Option<Arc<AtomicU64>>,
 }
 
 impl Courier {
+    pub(crate) fn new(shared: &Arc<Shared>, job: JobId, from: Vec<PeerId>) -> Self {
+        Self { shared: Arc::clone(shared), job, from, room: None }
+    }
+
+    /// Bounds what is brought: whatever others ask this node to keep takes at most half of its store.
+    pub(crate) async fn keep_within(&mut self, kept: BTreeSet<JobId>) {
+        let room = self.shared.with_store(move |store| {
+            let of_kept = |owner: &Pin| matches!(owner, Pin::Job(job) if kept.contains(job));
+            let taken = store.pinned_by(of_kept);
+            (store.usage().quota / KEPT_SHARE).saturating_sub(taken)
+        });
+        self.room = Some(Arc::new(AtomicU64::new(room.await)));
+    }
+
+    fn take_room(&self, blob: BlobRef) -> Result<(), FetchLoss> {
+        let Some(room) = &self.room else { return Ok(()) };
+        let take = |left: u64| left.checked_sub(blob.size);
+        let taken = room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        taken.map(drop).map_err(|_| FetchLoss::NoRoom)
+    }
+
     /// A courier that asks these first.
     pub(crate) fn asking_first(&self, holders: &[PeerId]) -> Self {
         let from = holders.iter().chain(&self.from).copied().collect();
-        Self { shared: Arc::clone(&self.shared), job: self.job, from }
+        Self { from, ..self.clone() }
     }
 
     /// Brings all of these, each once, pinned for the job.
@@ -127,6 +153,9 @@ impl Courier {
     }
 
     async fn bring(&self, blob: BlobRef) -> Result<(), FetchLoss> {
+        if self.shared.store.size(blob.id).is_none() {
+            self.take_room(blob)?;
+        }
         let mut peers = self.shared.peers_changed.subscribe();
         let mut round = 0;
         while round < ROUNDS {

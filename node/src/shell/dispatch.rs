@@ -1,10 +1,10 @@
 //! The engine's task: one event goes in, its effects come out, each to the family that does it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use engine::{BatchResult, Effect, Engine, Event, JobView, RecordId, Standing, WindowView};
-use protocol::{Bundle, FeedId, JobId, PeerId};
+use protocol::{BlobId, Bundle, FeedId, JobId, PeerId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::{debug, trace};
@@ -27,6 +27,8 @@ pub(crate) enum Ask {
     /// The windows of a feed, without those that were seen.
     Windows(FeedId, BTreeSet<JobId>, oneshot::Sender<Vec<WindowView>>),
     Feeds(oneshot::Sender<BTreeSet<FeedId>>),
+    /// Packs that the job's log names, and whether those are results.
+    Packs(JobId, oneshot::Sender<BTreeMap<BlobId, bool>>),
     Standings(Vec<PeerId>, oneshot::Sender<Vec<Standing>>),
 }
 
@@ -116,6 +118,7 @@ impl Dispatch {
                 let found = self.engine.job(job).zip(self.engine.results(job));
                 drop(answer.send(found.map(|(view, batches)| Found { view, batches })));
             }
+            Ask::Packs(job, answer) => drop(answer.send(self.engine.packs(job))),
             Ask::Proof(job, answer) => drop(answer.send(self.engine.proof(job))),
             Ask::Windows(feed, seen, answer) => {
                 drop(answer.send(self.engine.windows(feed, &seen)));
@@ -181,7 +184,8 @@ impl Dispatch {
             Effect::Provide { job, blobs } => provide::provide(shared, job, blobs),
             Effect::Seek { job } => provide::seek(shared, job),
             Effect::Fetch { fetch, job, want, from } => {
-                fetch::start(shared, fetch, job, want, from)
+                let kept = self.engine.kept_beside(job);
+                fetch::start(shared, fetch, kept, fetch::Errand { job, want, from });
             }
             Effect::Run { run, job, plan, stage, units, reads } => {
                 self.runs.start(shared, run, Order { job, plan, stage, units, reads });
@@ -197,7 +201,9 @@ impl Dispatch {
                 pack::start(shared, pack, job, stage, units, outcomes);
             }
             Effect::Release { job, stage, units } => pack::release(shared, job, stage, &units),
-            Effect::Probe { probe, peer, blobs } => probe::start(shared, probe, peer, blobs),
+            Effect::Probe { probe, peer, blobs, packs } => {
+                probe::start(shared, probe, peer, blobs, packs);
+            }
             Effect::Changed { job } => self.changes.note(job),
             Effect::Forget { job } => forget::start(shared, job),
         }

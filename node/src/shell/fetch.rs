@@ -1,5 +1,6 @@
 //! Fetching: what the engine wants is brought into the store, checked, and reported.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -19,18 +20,30 @@ use crate::shell::courier::Courier;
 /// Packs of one want on their way at the same time.
 const PACKS_AT_ONCE: usize = 4;
 
-/// Brings what is wanted; the event says how it ended.
+/// What is wanted, for which job, and who may have it, best first.
+#[derive(Debug)]
+pub(crate) struct Errand {
+    pub(crate) job: JobId,
+    pub(crate) want: Want,
+    pub(crate) from: Vec<PeerId>,
+}
+
+/// Brings what is wanted; the event says how it ended. Of a job that is `kept` for others, as all of these
+/// are, only what fits into the room for that.
 pub(crate) fn start(
     shared: &Arc<Shared>,
     fetch: FetchId,
-    job: JobId,
-    want: Want,
-    from: Vec<PeerId>,
+    kept: Option<BTreeSet<JobId>>,
+    errand: Errand,
 ) {
-    let courier = Courier { shared: Arc::clone(shared), job, from };
+    let Errand { job, want, from } = errand;
+    let mut courier = Courier::new(shared, job, from);
     let span = debug_span!("fetch", %job, fetch = fetch.0);
     shared.spawn(
         async move {
+            if let Some(kept) = kept {
+                courier.keep_within(kept).await;
+            }
             let got = bring(&courier, want).await;
             let counters = &courier.shared.counters;
             match &got {
@@ -177,6 +190,19 @@ pub(crate) async fn pack(courier: &Courier, want: &PackWant) -> Result<(BlobRef,
 }
 
 async fn partly(
+    courier: &Courier,
+    want: &PackWant,
+    part: &Part,
+) -> Result<(BlobRef, Pack), FetchLoss> {
+    delivered(courier, want, part).await.map_err(|loss| match loss {
+        FetchLoss::Missing(_) | FetchLoss::Outcomes { .. } => {
+            FetchLoss::Outcomes { stage: want.stage, first_unit: want.first_unit }
+        }
+        FetchLoss::Malformed(_) | FetchLoss::NoRoom => loss,
+    })
+}
+
+async fn delivered(
     courier: &Courier,
     want: &PackWant,
     part: &Part,

@@ -164,7 +164,7 @@ pub(crate) fn remember(
     let span = debug_span!("remember", %job);
     shared.spawn(
         async move {
-            let courier = Courier { shared: Arc::clone(&this), job, from };
+            let courier = Courier::new(&this, job, from);
             let Ok(blobs) = fetch::affordable(&courier, &packs, OUTPUT_BYTES_MAX).await else {
                 debug!("not everything of the job is to be had; nothing is remembered");
                 return;

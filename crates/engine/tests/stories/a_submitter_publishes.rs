@@ -13,7 +13,7 @@ fn nobody_hears_of_a_job_before_it_is_on_disk() {
         stamp: None,
         recalls: false,
     });
-    assert_eq!(told, ["record, and say when", "join", "fetch inputs"]);
+    assert_eq!(told, ["record, and say when", "join", "fetch inputs", "fetch inputs"]);
     assert_eq!(submitter.sync(), ["announce", "provide"]);
 }
 
@@ -75,7 +75,7 @@ fn without_any_peer_it_executes_the_job_itself_and_says_that_this_is_not_verifie
     assert_eq!(submitter.wait(10_000), ["run [0]"]);
     let [(run, units)] = submitter.runs().try_into().expect("one run");
     submitter.finish(run, &units);
-    assert_eq!(submitter.sync(), ["tell all vote", "fetch 1 packs"]);
+    assert_eq!(submitter.sync(), ["tell all vote", "fetch 1 packs with outputs"]);
     submitter.get_everything();
     assert_eq!(submitter.engine.job(manifest.job()).unwrap().state, JobState::SelfExecuted);
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use engine::{Config, Effect, Engine, Event, Got, PackWant, RunId, Time, Want};
+use engine::{Config, Effect, Engine, Event, FetchLoss, Got, PackWant, RunId, Time, Want};
 use protocol::{
     BlobRef, Cost, Execution, Exit, Hash, Hello, Item, JobId, Keypair, Loss, Manifest, Message,
     NetworkId, Outcome, PROTOCOL, PeerId, Policy, Range, Report, SEMANTICS, Signed, Source, Stage,
@@ -146,12 +146,22 @@ impl Told {
 
     /// Lets every fetch succeed.
     pub(crate) fn get_everything(&mut self) -> Vec<String> {
+        self.tell_fetches(|_| None)
+    }
+
+    /// Lets every fetch end, with a loss or rightly.
+    pub(crate) fn tell_fetches(&mut self, loss: fn(&Want) -> Option<FetchLoss>) -> Vec<String> {
         let mut told = vec![];
         loop {
             let mut events = vec![];
             for effect in &self.last {
                 let Effect::Fetch { fetch, job, want, .. } = effect else { continue };
                 let got = match want {
+                    want if loss(want).is_some() => {
+                        let got = Err(loss(want).expect("it was just seen"));
+                        events.push(Event::Fetched { fetch: *fetch, got });
+                        continue;
+                    }
                     Want::Manifest(_) => Got::Manifest(Box::new(self.manifests[job].clone())),
                     Want::Inputs { .. } => Got::Inputs { parts: vec![] },
                     Want::Leaves(want) => Got::Leaves(right_leaves(want)),
@@ -257,8 +267,11 @@ fn short(effect: &Effect) -> Option<String> {
         Effect::Seek { .. } => "seek".to_owned(),
         Effect::Fetch { want: Want::Manifest(_), .. } => "fetch manifest".to_owned(),
         Effect::Fetch { want: Want::Inputs { .. }, .. } => "fetch inputs".to_owned(),
-        Effect::Fetch { want: Want::Packs { wants, .. }, .. } => {
+        Effect::Fetch { want: Want::Packs { wants, outputs: false }, .. } => {
             format!("fetch {} packs", wants.len())
+        }
+        Effect::Fetch { want: Want::Packs { wants, outputs: true }, .. } => {
+            format!("fetch {} packs with outputs", wants.len())
         }
         Effect::Fetch { want: Want::Reads { packs, .. }, .. } => {
             format!("fetch {} packs that are read", packs.len())
