@@ -88,6 +88,7 @@ impl Active {
         seen_ms: u64,
     ) -> Self {
         let work = Work::new(executions);
+        let inputs = Inputs::new(ledger.plan());
         let mut active = Self {
             picking: Picking::default(),
             id,
@@ -104,7 +105,7 @@ impl Active {
             wanted: Wanted::default(),
             audits: Audits::default(),
             sealing: Sealing::default(),
-            inputs: Inputs::default(),
+            inputs,
             keeping: Keeping::default(),
             holding: Holding::default(),
             lineage: Lineage::default(),

@@ -104,8 +104,10 @@ impl Active {
             self.holding.coming.remove(&at);
             self.holding.here.insert(at, root);
             self.found(at);
-            // It may have fallen meanwhile.
-            self.holding.open.insert(at);
+            if self.ledger.last_verdict().batch(at.0, at.1).effective != Some(root) {
+                // It has fallen meanwhile.
+                self.holding.open.insert(at);
+            }
         } else {
             attempt.failed(core.now.mono_ms);
             core.wake_at(attempt.retry_ms);

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use protocol::{
-    About, Assurance, BlobRef, Gathered, Hash, PeerId, Roots, Slot, Source, Standing, UnitVerdict,
+    About, Assurance, BlobRef, Gathered, Hash, PeerId, Plan, Roots, Slot, Source, Standing,
+    UnitVerdict,
 };
 
 use crate::active::Active;
@@ -98,6 +99,15 @@ impl Reading {
 }
 
 impl Inputs {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let has_parts = |stage: &protocol::Stage| matches!(stage.source, Source::Parts(_));
+        let parts = match plan.manifest().stages.iter().any(has_parts) {
+            true => State::Absent,
+            false => State::Here(()),
+        };
+        Self { parts, ..Self::default() }
+    }
+
     pub(crate) fn are_here(&self) -> bool {
         matches!(self.base, State::Here(()))
     }
@@ -196,12 +206,7 @@ impl Active {
         }
         let holds_all = self.submitted || is_keeper;
         if holds_all && matches!(self.inputs.parts, State::Absent) {
-            let has_parts = |stage: &protocol::Stage| matches!(stage.source, Source::Parts(_));
-            self.inputs.parts = if self.plan().manifest().stages.iter().any(has_parts) {
-                State::Coming(Attempt::now(core.now.mono_ms))
-            } else {
-                State::Here(())
-            };
+            self.inputs.parts = State::Coming(Attempt::now(core.now.mono_ms));
         }
         let (id, now, plan) = (self.id, core.now.mono_ms, self.plan().clone());
         let from = if self.inputs.is_anything_due(now) {

@@ -13,7 +13,7 @@ fn nobody_hears_of_a_job_before_it_is_on_disk() {
         stamp: None,
         recalls: false,
     });
-    assert_eq!(told, ["record, and say when", "join", "fetch inputs", "fetch inputs"]);
+    assert_eq!(told, ["record, and say when", "join", "fetch inputs"]);
     assert_eq!(submitter.sync(), ["announce", "provide"]);
 }
 
