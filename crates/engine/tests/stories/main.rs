@@ -13,3 +13,4 @@ mod keepers_look_after_each_other;
 mod outcomes_are_withheld;
 mod strangers_announce_a_job;
 mod told;
+mod what_was_read_is_revoked;

@@ -162,12 +162,7 @@ impl Told {
                         events.push(Event::Fetched { fetch: *fetch, got });
                         continue;
                     }
-                    Want::Manifest(_) => Got::Manifest(Box::new(self.manifests[job].clone())),
-                    Want::Inputs { .. } => Got::Inputs { parts: vec![] },
-                    Want::Leaves(want) => Got::Leaves(right_leaves(want)),
-                    Want::Packs { wants, .. } | Want::Reads { packs: wants, .. } => {
-                        Got::Packs { packs: wants.iter().map(|w| w.packs[0]).collect(), failed: 0 }
-                    }
+                    want => self.right(*job, want),
                 };
                 events.push(Event::Fetched { fetch: *fetch, got: Ok(got) });
             }
@@ -180,6 +175,18 @@ impl Told {
                 effects.append(&mut self.last);
             }
             self.last = effects;
+        }
+    }
+
+    /// What a fetch brings if all goes well.
+    pub(crate) fn right(&self, job: JobId, want: &Want) -> Got {
+        match want {
+            Want::Manifest(_) => Got::Manifest(Box::new(self.manifests[&job].clone())),
+            Want::Inputs { .. } => Got::Inputs { parts: vec![] },
+            Want::Leaves(want) => Got::Leaves(right_leaves(want)),
+            Want::Packs { wants, .. } | Want::Reads { packs: wants, .. } => {
+                Got::Packs { packs: wants.iter().map(|w| w.packs[0]).collect(), failed: 0 }
+            }
         }
     }
 
