@@ -128,5 +128,5 @@ async fn the_first_pack_that_is_what_was_agreed_on_is_taken_with_its_files() {
 
     let other = PackWant { root: Hash::ZERO, packs: vec![lie], ..want };
     let got = fetches(&mut body, Want::Packs { wants: vec![other], outputs: true }, &holder).await;
-    assert_eq!(got.unwrap_err(), FetchLoss::Outcomes { stage: 0, first_unit: 0 });
+    assert_eq!(got.unwrap_err(), FetchLoss::Outcomes { stage: 0, first_unit: 6 });
 }
