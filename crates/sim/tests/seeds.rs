@@ -64,7 +64,7 @@ fn a_staged_job_frames_honest_workers_and_only_inside_itself() {
 
 #[test]
 fn seals_hold_what_late_forks_take_away() {
-    let seen = marks("27-late-forks");
+    let seen = marks_of_many("27-late-forks");
     assert!(seen.contains_key("forks seen"), "{seen:?}");
 }
 
