@@ -39,7 +39,8 @@ impl Active {
             return;
         }
         self.draw_audits(core);
-        let idle = self.audits.are_done() && self.work.is_idle();
+        // A ballot of ours that is on its way to the disk is not in the verdict yet.
+        let idle = self.audits.are_done() && self.work.is_idle() && !self.is_speaking();
         if idle && self.ledger.last_verdict().contested.is_empty() {
             self.seal_everything();
         }
