@@ -10,6 +10,8 @@ use protocol::{
 
 use crate::told::{Told, executed, job_of, key, network};
 
+type Steps = Vec<Signed<Step>>;
+
 /// A job of one unit, whose outcome a second stage reads; whoever did not vote audits everything.
 fn job_with_a_gather(nonce: u8) -> Manifest {
     let mut manifest = job_of("submitter", 1, 1);
@@ -24,7 +26,7 @@ fn job_with_a_gather(nonce: u8) -> Manifest {
 /// What a node has said, and the fetches of the second stage's leaves that have not ended.
 #[derive(Default)]
 struct Done {
-    said: Vec<Signed<Step>>,
+    said: Steps,
     leaves: Vec<FetchId>,
 }
 
@@ -106,7 +108,7 @@ fn audited_while_revoked(nonce: u8) -> Option<Vec<String>> {
 }
 
 /// What two say who have done a job, and what the submitter finds then, if that is against the first stage.
-fn revoked(manifest: &Manifest) -> Option<(Vec<Signed<Step>>, Vec<Signed<Step>>)> {
+fn revoked(manifest: &Manifest) -> Option<(Steps, Steps)> {
     let (mut a, mut b) = (Told::new("a"), Told::new("b"));
     for (worker, other) in [(&mut a, "b"), (&mut b, "a")] {
         worker.meet("submitter");
