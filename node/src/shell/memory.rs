@@ -3,6 +3,7 @@
 //! A pack that has gone makes its units unknown, and a job that is forgotten takes its entries along.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use engine::{Event, PackWant, Reads, RecallId};
 use protocol::limits::{INLINE_BYTES_MAX, PACK_BYTES_MAX, TREE_BYTES_MAX};
@@ -11,6 +12,7 @@ use protocol::{
     encode, hash,
 };
 use store::{Batch, Pin, Store};
+use tokio::time::timeout;
 use tracing::{Instrument, debug, debug_span, warn};
 
 use crate::shell::Shared;
@@ -29,6 +31,8 @@ const ENTRY_BYTES_MAX: usize = 256;
 /// Large outputs of one job that are fetched to be remembered; batches beyond it are executed again another
 /// time.
 const OUTPUT_BYTES_MAX: u64 = 256 << 20;
+/// How long a look into memory waits for what is being entered.
+const ENTERED_WITHIN: Duration = Duration::from_secs(5);
 /// Entries that are written together.
 const AT_ONCE: usize = 4096;
 
@@ -52,6 +56,8 @@ pub(crate) fn recall(shared: &Arc<Shared>, of: Recall) {
     shared.spawn(
         async move {
             let (recall, job, stage) = (of.recall, of.job, of.stage);
+            // What has just ended is on its way into memory.
+            drop(timeout(ENTERED_WITHIN, this.remembering.write()).await);
             let found = this.with_store(move |store| all_of(store, &of)).await.unwrap_or_default();
             let keeping = Arc::clone(&this);
             let units =
@@ -161,9 +167,12 @@ pub(crate) fn remember(
     from: Vec<PeerId>,
 ) {
     let this = Arc::clone(shared);
+    // Before anything else happens: a job that comes next may look into memory at once.
+    let entering = Arc::clone(&shared.remembering).try_read_owned().ok();
     let span = debug_span!("remember", %job);
     shared.spawn(
         async move {
+            let _entering = entering;
             let courier = Courier::new(&this, job, from);
             let Ok(blobs) = fetch::affordable(&courier, &packs, OUTPUT_BYTES_MAX).await else {
                 debug!("not everything of the job is to be had; nothing is remembered");
@@ -211,7 +220,8 @@ fn enter(store: &Store, job: JobId, plan: &Plan, packs: &[(PackWant, BlobRef)]) 
             }
         }
     }
-    if let Err(error) = store.write_soon(batch) {
+    // A job that waits for this reads what is durable.
+    if let Err(error) = store.commit(batch) {
         warn!(%job, %error, "outcomes could not be remembered");
     }
     entries

@@ -10,7 +10,7 @@ use net::{Key, Net};
 use protocol::{JobId, NetworkId, PeerId};
 use sandbox::Pool;
 use store::Store;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{RwLock, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -32,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     /// What the DHT was told, by job.
     pub(crate) provided: Mutex<BTreeMap<JobId, Vec<Key>>>,
+    /// Read by whoever enters outcomes in memory, written by whoever waits for that.
+    pub(crate) remembering: Arc<RwLock<()>>,
     /// Counts the peers that came.
     pub(crate) peers_changed: watch::Sender<u64>,
     /// To the engine's task.
