@@ -12,7 +12,7 @@ use flate2::read::MultiGzDecoder;
 use protocol::Entry;
 use protocol::limits::TREE_ENTRIES_MAX;
 
-use super::cut::{CutError, Cutter, Pieces};
+use super::cut::{CutError, Cutter, Piece, Pieces};
 use super::folder::{read_flat, read_folder};
 use super::pattern::{find, is_pattern};
 use super::source::{READ_BYTES, Stamped};
@@ -50,7 +50,8 @@ pub(super) fn dataset(
                         true => find(folder, text)?.into_iter().map(|(_, file)| file).collect(),
                         false => vec![path.clone()],
                     };
-                    let cuts = files.iter().map(|file| cut_file(file, spec.cut));
+                    let mut spool = None;
+                    let cuts = files.iter().map(|file| cut_file(file, spec.cut, &mut spool));
                     numbered(cuts, &path)?
                 }
             };
@@ -59,14 +60,16 @@ pub(super) fn dataset(
         DataSpec::Stdin => {
             let name = PathBuf::from("standard input");
             let reader = stdin.take().ok_or(PrepareError::NoStdin)?;
-            let found = numbered([cut_stream(reader, &name, spec.cut)].into_iter(), &name)?;
+            let found =
+                numbered([cut_stream(reader, &name, spec.cut, &mut None)].into_iter(), &name)?;
             (name, found)
         }
         DataSpec::Url(url) => {
             let name = PathBuf::from(fetch::shown(&url.url));
             let mut reader = fetch::open(url)
                 .map_err(|e| PrepareError::unreadable(&name)(io::Error::other(e)))?;
-            let found = numbered([cut_stream(&mut reader, &name, spec.cut)].into_iter(), &name)?;
+            let found =
+                numbered([cut_stream(&mut reader, &name, spec.cut, &mut None)].into_iter(), &name)?;
             (name, found)
         }
     };
@@ -112,11 +115,14 @@ pub(crate) fn numbered(
     Ok((sources.iter().enumerate().map(entry).collect(), sources))
 }
 
-fn cut_file(path: &Path, by: Cut) -> Result<Vec<BlobSource>, PrepareError> {
+/// Where a dataset's streams are copied to, once there is one.
+type Spooled = Option<Arc<Spool>>;
+
+fn cut_file(path: &Path, by: Cut, spool: &mut Spooled) -> Result<Vec<BlobSource>, PrepareError> {
     let (mut file, stamp) = Stamped::open(path)?;
     let unpacks = matches!(by, Cut::Records { .. });
     if unpacks && is_gzip(&mut file).map_err(PrepareError::unreadable(path))? {
-        let sources = cut_stream(&mut &file, path, by)?;
+        let sources = cut_stream(&mut &file, path, by, spool)?;
         stamp.check(&file)?;
         return Ok(sources);
     }
@@ -132,21 +138,35 @@ fn cut_stream(
     reader: &mut dyn Read,
     name: &Path,
     by: Cut,
+    spool: &mut Spooled,
 ) -> Result<Vec<BlobSource>, PrepareError> {
     let mut reader = match by {
         Cut::Records { .. } => unpacked(reader).map_err(PrepareError::unreadable(name))?,
         Cut::Bytes(_) | Cut::File { .. } => Box::new(reader),
     };
-    cut_plain(&mut reader, name, by)
+    cut_into(&mut reader, name, by, spool)
 }
 
-/// The same of bytes that are taken as they are.
+/// Cuts a stream whose bytes are taken as they are.
 pub(crate) fn cut_plain(
     reader: &mut dyn Read,
     name: &Path,
     by: Cut,
 ) -> Result<Vec<BlobSource>, PrepareError> {
-    let mut spool = Spool::new(name)?;
+    cut_into(reader, name, by, &mut None)
+}
+
+fn cut_into(
+    reader: &mut dyn Read,
+    name: &Path,
+    by: Cut,
+    spool: &mut Spooled,
+) -> Result<Vec<BlobSource>, PrepareError> {
+    let spool = match spool {
+        Some(spool) => Arc::clone(spool),
+        None => Arc::clone(spool.insert(Arc::new(Spool::new(name)?))),
+    };
+    let start = spool.end();
     let mut cutter = Cutter::new(by);
     let mut buffer = vec![0; READ_BYTES];
     loop {
@@ -160,8 +180,11 @@ pub(crate) fn cut_plain(
         spool.write(&buffer[..len])?;
     }
     let Pieces { header, pieces } = cutter.finish().map_err(|error| error.at(name))?;
-    let (spool, header) = (Arc::new(spool), Arc::from(header));
-    Ok(pieces.into_iter().map(|piece| BlobSource::spooled(&spool, &header, piece)).collect())
+    let header = Arc::from(header);
+    let source = |piece: Piece| {
+        BlobSource::spooled(&spool, &header, Piece { at: start + piece.at, ..piece })
+    };
+    Ok(pieces.into_iter().map(source).collect())
 }
 
 fn is_gzip(file: &mut File) -> io::Result<bool> {

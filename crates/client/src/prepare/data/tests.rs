@@ -195,3 +195,25 @@ fn too_many_parts_of_several_files_are_refused() {
     let keys = "path = \"d/*\", by = \"lines\", size = 1";
     refused(folder.path(), keys, "more than 65536 parts", "make the parts larger");
 }
+
+#[test]
+fn any_number_of_packed_files_share_one_open_file() {
+    let folder = folder(&[]);
+    for n in 0..400 {
+        fs::write(
+            folder.path().join(format!("{n:03}.gz")),
+            gzip(format!("a{n}\nb{n}\n").as_bytes()),
+        )
+        .unwrap();
+    }
+    let open = || fs::read_dir("/proc/self/fd").unwrap().count();
+    let before = open();
+    let prepared =
+        stage(folder.path(), "parts = { path = \"*.gz\", by = \"lines\", size = 1 }").unwrap();
+    // Other tests of this process open files, too.
+    assert!(open() < before + 200, "one spool each");
+    let got = parts(&prepared);
+    let lines = (0..400).flat_map(|n| [format!("a{n}\n"), format!("b{n}\n")]);
+    let wanted = lines.enumerate().map(|(at, line)| (format!("{at:03}"), line.into_bytes()));
+    assert_eq!(got, wanted.collect::<Parts>());
+}
