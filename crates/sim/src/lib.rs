@@ -30,6 +30,7 @@ mod schemes;
 mod show;
 mod trust;
 mod truth;
+mod votes;
 mod watch;
 mod work;
 mod world;

@@ -1,5 +1,5 @@
 //! The promises by name, and how a broken one is told. Each is looked after by one function, in `inspect`,
-//! `finish`, `trust`, `rules`, `recount` and `watch`.
+//! `finish`, `trust`, `votes`, `rules`, `recount` and `watch`.
 
 use std::fmt;
 
@@ -11,6 +11,8 @@ pub enum Promise {
     NoWrongSeal,
     FinalIsEarned,
     SealsStay,
+    VotesAreRight,
+    AnchorsAreOfOneMind,
     SameState,
     Finishes,
     Delivered,
@@ -57,6 +59,10 @@ impl fmt::Display for Promise {
             Self::NoWrongSeal => "nothing wrong is sealed below the bound",
             Self::FinalIsEarned => "nothing is final before enough others have audited it",
             Self::SealsStay => "sealed outcomes never change",
+            Self::VotesAreRight => "an honest vote is what executing gives",
+            Self::AnchorsAreOfOneMind => {
+                "an anchor seals nothing that it has found to be otherwise"
+            }
             Self::SameState => "same statements, same state",
             Self::Finishes => {
                 "every job finishes once the faults stop, sealed if its submitter is there"

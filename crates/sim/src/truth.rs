@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use protocol::{
-    Axis, BlobId, BlobRef, ByName, Cost, Each, Entry, Execution, Exit, Gather, Gathered, Grid,
-    Hash, JobId, Links, Manifest, Outcome, PROTOCOL, Parts, PeerId, Plan, Policy, Range, Roots,
-    SEMANTICS, Source, Stage, Stdin, Tree, Unit, UnitLimits, hash, merkle_root,
+    About, Axis, BlobId, BlobRef, ByName, Cost, Each, Entry, Execution, Exit, Gather, Gathered,
+    Grid, Hash, JobId, Links, Manifest, Outcome, PROTOCOL, Parts, PeerId, Plan, Policy, Range,
+    Roots, SEMANTICS, Slot, Source, Stage, Stdin, Tree, Unit, UnitLimits, hash, merkle_root,
 };
 
 use crate::scenario::{Job, SourceKind, Then};
@@ -76,6 +76,24 @@ impl Truth {
     /// What a unit reads if everything before it is right.
     pub fn gathered(&self, stage: u16, unit: u64) -> Option<Gathered> {
         self.plan.gathered(stage, unit..unit + 1, self)
+    }
+
+    /// The slot of a batch or unit if everything before it is right.
+    pub fn slot(&self, stage: u16, about: About) -> Option<Slot> {
+        let gathered = self.plan.gathered(stage, self.units(stage, about), self);
+        let units = match about {
+            About::Batch(batch) => self.plan.units_root(stage, batch, gathered)?,
+            About::Unit(unit) => self.plan.unit_root(stage, unit, gathered)?,
+        };
+        Some(Slot { stage, about, units })
+    }
+
+    /// The units of a batch, or one unit.
+    pub fn units(&self, stage: u16, about: About) -> std::ops::Range<u64> {
+        match about {
+            About::Batch(batch) => self.plan.partition(stage).units_of(batch),
+            About::Unit(unit) => unit..unit + 1,
+        }
     }
 
     /// Whether the first stage has outcomes that are no successes, which ends the job there.

@@ -45,6 +45,11 @@ impl Watch {
         }
     }
 
+    /// What an honest node has voted for in a slot.
+    pub(crate) fn vote_of(&self, index: usize, job: JobId, slot: Slot) -> Option<Hash> {
+        self.votes.get(&(index, job, slot)).map(|(root, _)| *root)
+    }
+
     /// Whether a node has voted on a batch, whatever its inputs were.
     pub(crate) fn has_voted(&self, index: usize, job: JobId, stage: u16, batch: u32) -> bool {
         let about = About::Batch(batch);
@@ -185,6 +190,7 @@ impl World {
         for item in &value.items {
             self.watch_item(index, value.job, item);
         }
+        self.anchors_are_of_one_mind(index, value.job, &value.items);
     }
 
     fn watch_item(&mut self, index: usize, job: JobId, item: &Item) {
@@ -193,6 +199,7 @@ impl World {
                 let said = (vote.root, vote.seal);
                 let known = self.watch.votes.insert((index, job, vote.slot), said);
                 self.note_audit(index, job, vote);
+                self.votes_are_right(index, job, vote);
                 self.watch.mark(match vote.slot.about {
                     About::Batch(_) => "votes",
                     About::Unit(_) => "ballots",
