@@ -9,6 +9,7 @@ mod idle;
 mod latency;
 mod meter;
 mod peers;
+mod spread;
 mod wire;
 
 pub(crate) use figure::{Figure, run};

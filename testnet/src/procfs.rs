@@ -50,6 +50,14 @@ pub(crate) fn trees(roots: &[u32]) -> Usage {
     usage
 }
 
+/// The most resident memory that a process ever had.
+pub(crate) fn peak_bytes(pid: u32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
+}
+
 /// CPU time of this very process, without its children.
 pub(crate) fn own_cpu() -> Duration {
     read(std::process::id()).map_or(Duration::ZERO, |stat| ticks(stat.own_ticks))

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _};
+use libp2p::swarm::SwarmEvent;
 use libp2p::{StreamProtocol, SwarmBuilder, noise, tcp, yamux};
 use net::{Blobs, Config, Sink};
 use protocol::{BlobId, BlobRef, Hash, NetworkId, Subtrees};
@@ -113,7 +114,7 @@ async fn bare(shelf: Arc<Shelf>) -> Result<(Duration, f64), Failure> {
     sender.listen_on("/ip4/127.0.0.1/tcp/0".parse()?)?;
     let address = loop {
         let event = sender.select_next_some().await;
-        if let libp2p::swarm::SwarmEvent::NewListenAddr { address, .. } = event {
+        if let SwarmEvent::NewListenAddr { address, .. } = event {
             break address;
         }
     };
@@ -122,10 +123,22 @@ async fn bare(shelf: Arc<Shelf>) -> Result<(Duration, f64), Failure> {
     let mut control = receiver.behaviour().new_control();
     receiver.dial(address)?;
     let len = shelf.bytes.len();
+    let (connected, is_connected) = tokio::sync::oneshot::channel();
     let tasks = [
         tokio::spawn(async move { while sender.next().await.is_some() {} }),
-        tokio::spawn(async move { while receiver.next().await.is_some() {} }),
+        tokio::spawn(async move {
+            let mut connected = Some(connected);
+            while let Some(event) = receiver.next().await {
+                if let SwarmEvent::ConnectionEstablished { .. } = event
+                    && let Some(connected) = connected.take()
+                {
+                    // Whoever measures waits for it.
+                    let _ = connected.send(());
+                }
+            }
+        }),
     ];
+    is_connected.await?;
     let sending = tokio::spawn(async move {
         let (_, mut stream) = incoming.next().await.ok_or(io::ErrorKind::BrokenPipe)?;
         for piece in shelf.bytes.chunks(MIB) {
@@ -133,11 +146,7 @@ async fn bare(shelf: Arc<Shelf>) -> Result<(Duration, f64), Failure> {
         }
         stream.close().await
     });
-    let mut stream = loop {
-        if let Ok(stream) = control.open_stream(peer, PROTOCOL).await {
-            break stream;
-        }
-    };
+    let mut stream = control.open_stream(peer, PROTOCOL).await?;
     let (start, before) = (Instant::now(), cpu()?);
     let (mut buffer, mut left) = (vec![0; MIB], len);
     while 0 < left {

@@ -26,6 +26,15 @@ pub struct Config {
     pub reachability: Reachability,
     /// How long slow providers are suffered.
     pub patience: Patience,
+    /// What the owner lets blobs take of the line.
+    pub rates: Rates,
+}
+
+/// Bytes of blobs per second; `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rates {
+    pub upload: Option<u64>,
+    pub download: Option<u64>,
 }
 
 /// Whether others can reach this node.
@@ -71,6 +80,7 @@ impl Config {
             mdns: false,
             reachability: Reachability::Public,
             patience: Patience::default(),
+            rates: Rates::default(),
         }
     }
 }
@@ -86,6 +96,7 @@ impl fmt::Debug for Config {
             .field("mdns", &self.mdns)
             .field("reachability", &self.reachability)
             .field("patience", &self.patience)
+            .field("rates", &self.rates)
             .finish_non_exhaustive()
     }
 }

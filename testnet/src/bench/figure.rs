@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::{blob, dispatch, idle, latency, wire};
+use super::{blob, dispatch, idle, latency, spread, wire};
 use crate::interrupt;
 
 /// What can be measured.
@@ -17,6 +17,8 @@ pub(crate) enum Figure {
     Latency(LatencyArgs),
     /// A large blob from one node's store to another's
     Blob(BlobArgs),
+    /// A large blob to many nodes at once
+    Spread(SpreadArgs),
     /// Memory and CPU of nodes that have nothing to do
     Idle(IdleArgs),
     /// Bytes that nodes send each other for one verified unit
@@ -75,6 +77,17 @@ pub(crate) struct BlobArgs {
 }
 
 #[derive(Clone, Debug, Args)]
+pub(crate) struct SpreadArgs {
+    /// Nodes that fetch it, the one that has it not among them
+    #[arg(long, env = "TESTNET_NODES", default_value_t = 8)]
+    pub(crate) nodes: usize,
+    #[arg(long, env = "TESTNET_SIZE", default_value = "1GiB", value_parser = client::parse_bytes)]
+    pub(crate) size: u64,
+    #[command(flatten)]
+    pub(crate) ground: Ground,
+}
+
+#[derive(Clone, Debug, Args)]
 pub(crate) struct IdleArgs {
     #[arg(long, env = "TESTNET_NODES", default_value_t = 3)]
     pub(crate) nodes: usize,
@@ -98,6 +111,7 @@ pub(crate) fn run(figure: &Figure) -> anyhow::Result<ExitCode> {
         Figure::Dispatch(args) => dispatch::run(args)?,
         Figure::Latency(args) => latency::run(args)?,
         Figure::Blob(args) => blob::run(args)?,
+        Figure::Spread(args) => spread::run(args)?,
         Figure::Idle(args) => idle::run(args)?,
         Figure::Wire(args) => wire::run(args)?,
     }

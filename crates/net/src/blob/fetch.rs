@@ -1,6 +1,6 @@
 //! Fetching a blob: its tree from one provider, its pieces from several, all of it checked.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
@@ -19,6 +19,7 @@ use super::outcome::{FetchError, Fetched, Source, SourceEnd};
 use super::plan::Plan;
 use super::provider::{Piece, Transfer, work};
 use super::source::Sink;
+use super::transfers::Live;
 use super::wire::Want;
 use crate::Misdeed;
 use crate::limits::{PROVIDERS_AT_ONCE, PROVIDERS_MAX, SINK_QUEUE, TREE_HEDGE};
@@ -116,7 +117,7 @@ async fn tree_from(
     blob: BlobRef,
     peer: PeerId,
 ) -> (PeerId, Result<Subtrees, SourceEnd>) {
-    let want = Want { blob, tree: true, first: 0, count: 0 };
+    let want = Want::tree(blob);
     let mut part = Links::ask(shared, peer, want).await.recv().await;
     if matches!(part, None | Some(Part::Lost(_))) {
         // The connection may have been replaced, which breaks the stream but not the provider.
@@ -129,7 +130,7 @@ async fn tree_from(
         Some(Part::Absent) => Err(SourceEnd::Absent),
         Some(Part::Fault(misdeed)) => Err(SourceEnd::Fault(misdeed)),
         Some(Part::Lost(reason)) => Err(SourceEnd::Lost(reason)),
-        Some(Part::Chunk { .. }) => Err(SourceEnd::Fault(Misdeed::BadFrame)),
+        Some(Part::Chunk { .. } | Part::Report(_)) => Err(SourceEnd::Fault(Misdeed::BadFrame)),
         None => Err(SourceEnd::Lost("the stream broke".to_owned())),
     };
     (peer, result)
@@ -146,18 +147,26 @@ async fn pieces(
     sink: Box<dyn Sink>,
 ) -> Result<Fetched, FetchError> {
     let (pieces, inbox) = mpsc::channel(SINK_QUEUE);
-    let writing = write_all(sink, trees.clone(), missing.len() as u64, inbox);
+    let live = Arc::new(Live::new(blob, trees.clone(), &missing));
+    let shown = shared.transfers.show(Arc::clone(&live));
+    let writing = write_all(sink, trees, Arc::clone(&live), missing.len() as u64, inbox);
     let transfer = Arc::new(Transfer {
-        shared,
-        blob,
-        trees,
-        plan: Mutex::new(Plan::new(missing)),
+        shared: Arc::clone(&shared),
+        live: Arc::clone(&live),
+        plan: Mutex::new(Plan::new(blob.size, missing)),
         changed: Notify::new(),
         pieces,
         working: AtomicUsize::new(0),
     });
+    let mut known: BTreeSet<PeerId> = reserve.iter().copied().collect();
+    known.insert(shared.me);
     let mut working = FuturesUnordered::new();
     while 0 < transfer.plan().left() {
+        for peer in live.take_heard() {
+            if known.len() < PROVIDERS_MAX && known.insert(peer) {
+                reserve.push_back(peer);
+            }
+        }
         while working.len() < PROVIDERS_AT_ONCE
             && let Some(peer) = reserve.pop_front()
         {
@@ -169,6 +178,7 @@ async fn pieces(
                 Some(source) => sources.extend(source),
                 None => break,
             },
+            () = live.is_heard.notified() => {}
             // The sink has failed.
             () = transfer.pieces.closed() => {
                 working.clear();
@@ -181,7 +191,10 @@ async fn pieces(
     }
     let missing = transfer.plan().left();
     drop(transfer);
-    writing.await.unwrap_or_else(|panic| Err(io::Error::other(panic))).map_err(FetchError::Sink)?;
+    // Others may have of it until it is whole and in the store.
+    let written = writing.await;
+    drop(shown);
+    written.unwrap_or_else(|panic| Err(io::Error::other(panic))).map_err(FetchError::Sink)?;
     match missing {
         0 => Ok(Fetched { sources }),
         _ => Err(FetchError::Unavailable { missing, sources }),
@@ -212,6 +225,7 @@ impl Future for Helper {
 fn write_all(
     mut sink: Box<dyn Sink>,
     trees: Subtrees,
+    live: Arc<Live>,
     mut left: u64,
     mut pieces: mpsc::Receiver<Piece>,
 ) -> JoinHandle<io::Result<()>> {
@@ -219,6 +233,7 @@ fn write_all(
         sink.begin(&trees)?;
         while let Some(piece) = pieces.blocking_recv() {
             sink.write(piece.index, &piece.bytes)?;
+            live.arrived(piece.index);
             left -= 1;
         }
         if left == 0 { sink.end() } else { Ok(()) }

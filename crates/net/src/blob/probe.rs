@@ -7,7 +7,7 @@ use protocol::{BlobRef, PeerId, Subtrees, chunk_count};
 
 use super::link::{Links, Part};
 use super::outcome::ProbeError;
-use super::wire::Want;
+use super::wire::{Also, Want};
 use crate::Misdeed;
 use crate::shared::Shared;
 
@@ -35,7 +35,7 @@ async fn shown(
     index: u64,
 ) -> Result<Vec<u8>, ProbeError> {
     let _permit = shared.chunks.acquire().await.expect("nobody closes the semaphore");
-    let want = Want { blob, tree: true, first: index, count: 1 };
+    let want = Want { blob, also: Also::Tree, first: index, count: 1 };
     let mut parts = Links::ask(shared, peer, want).await;
     let mut trees = None;
     loop {
@@ -52,6 +52,7 @@ async fn shown(
                     Err(ProbeError::Fault(Misdeed::WrongBytes))
                 };
             }
+            Some(Part::Report(_)) => return Err(ProbeError::Fault(Misdeed::BadFrame)),
             Some(Part::Absent) => return Err(ProbeError::Absent),
             Some(Part::Fault(misdeed)) => return Err(ProbeError::Fault(misdeed)),
             Some(Part::Lost(reason)) => return Err(ProbeError::Lost(reason)),
