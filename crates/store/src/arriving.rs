@@ -19,10 +19,16 @@ pub(crate) struct Arriving {
 #[derive(Debug)]
 pub(crate) enum State {
     /// At most 1 MiB, which is held in memory.
-    Single { bytes: Option<Vec<u8>> },
+    Single {
+        bytes: Option<Vec<u8>>,
+    },
     /// Larger, and its chaining values are not known yet.
     Unknown,
-    Pieces { file: Arc<PieceFile>, values: Vec<Hash>, have: Vec<bool> },
+    Pieces {
+        file: Arc<PieceFile>,
+        values: Vec<Hash>,
+        have: Vec<bool>,
+    },
 }
 
 impl Arriving {

@@ -15,9 +15,7 @@ use tracing::debug;
 use super::report::{HEAD_BYTES, Head, Report};
 use super::wire::{ABSENT, Also, HERE, WAIT, Want};
 use crate::command::Command;
-use crate::limits::{
-    ANSWER_WITHIN, CONNECT_WITHIN, LINK_IDLE, LINK_QUEUE, STALL_BYTES, WAITS_MAX,
-};
+use crate::limits::{ANSWER_WITHIN, CONNECT_WITHIN, LINK_IDLE, LINK_QUEUE, STALL_BYTES, WAITS_MAX};
 use crate::shared::Shared;
 use crate::{Misdeed, Patience};
 
@@ -201,7 +199,9 @@ async fn answer(
             let (values, _) = bytes.as_chunks::<32>();
             give(Part::Tree(values.iter().map(|value| Hash::new(*value)).collect()));
         }
-        Also::Report => give(Part::Report(report(from, chunk_count(ask.want.blob.size), patience).await?)),
+        Also::Report => {
+            give(Part::Report(report(from, chunk_count(ask.want.blob.size), patience).await?))
+        }
     }
     for index in ask.want.first..ask.want.first + u64::from(ask.want.count) {
         if status(from, wait).await? == ABSENT {

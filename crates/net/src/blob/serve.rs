@@ -156,9 +156,7 @@ impl Server<'_> {
     /// The chaining values, as bytes; `None` if we do not have the blob.
     async fn tree(&self, want: Want, live: Option<&Live>, is_whole: bool) -> Option<Vec<u8>> {
         let values = match (is_whole, live) {
-            (true, _) => {
-                self.blocking(move |blobs| blobs.subtrees(want.blob.id).ok()).await?
-            }
+            (true, _) => self.blocking(move |blobs| blobs.subtrees(want.blob.id).ok()).await?,
             (false, Some(live)) => live.trees.values().to_vec(),
             (false, None) => return None,
         };

@@ -113,8 +113,12 @@ impl State {
         });
         asker.last = now;
         let rank = asker.rank;
-        let mut others: Vec<(PeerId, Asker)> =
-            asked.peers.iter().filter(|(other, _)| **other != peer).map(|(p, a)| (*p, *a)).collect();
+        let mut others: Vec<(PeerId, Asker)> = asked
+            .peers
+            .iter()
+            .filter(|(other, _)| **other != peer)
+            .map(|(p, a)| (*p, *a))
+            .collect();
         others.sort_by_key(|(_, asker)| std::cmp::Reverse(asker.last));
         (rank, others.into_iter().take(NAMED_MAX).map(|(peer, _)| peer).collect())
     }
@@ -124,7 +128,13 @@ impl Live {
     pub(super) fn new(blob: BlobRef, trees: Subtrees, missing: &[u64]) -> Self {
         let mut have = Bits::all(chunk_count(blob.size));
         missing.iter().for_each(|index| have.set(*index, false));
-        Self { blob, trees, have: Mutex::new(have), heard: Mutex::default(), is_heard: Notify::new() }
+        Self {
+            blob,
+            trees,
+            have: Mutex::new(have),
+            heard: Mutex::default(),
+            is_heard: Notify::new(),
+        }
     }
 
     /// The sink has taken a piece.

@@ -124,7 +124,8 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> OutboundConnectionUpgra
     fn upgrade_outbound(self, socket: C, _: Self::Info) -> Self::Future {
         let connecting = async move {
             // Peers have no host names; an address leaves the field out, as the specification asks.
-            let nobody = ServerName::IpAddress(IpAddr::from(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
+            let nobody =
+                ServerName::IpAddress(IpAddr::from(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
             let stream = TlsConnector::from(self.client).connect(nobody, socket).await?;
             named(stream.into())
         };

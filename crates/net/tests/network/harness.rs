@@ -56,8 +56,10 @@ impl Node {
         self.net.me()
     }
 
+    /// Where it listens, on TCP.
     pub(crate) fn address(&self) -> String {
-        self.net.listen_addrs().remove(0)
+        let mut addresses = self.net.listen_addrs().into_iter();
+        addresses.find(|address| address.contains("/tcp/")).expect("it listens on TCP")
     }
 
     pub(crate) async fn dial(&self, other: &Self) {

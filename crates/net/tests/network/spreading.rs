@@ -95,11 +95,8 @@ async fn false_hints_and_false_reports_cost_little() {
     node.until_up(name_of(9)).await;
     // It says that it has a part, all of the blob, and names peers whom nobody knows; then it is silent.
     let strangers = (100..116u8).flat_map(|name| *name_of(name).as_bytes());
-    let report: Vec<u8> = [1, 1, 0, 0, 0, 0, 16]
-        .into_iter()
-        .chain(strangers)
-        .chain([0xff, 0x0f])
-        .collect();
+    let report: Vec<u8> =
+        [1, 1, 0, 0, 0, 0, 16].into_iter().chain(strangers).chain([0xff, 0x0f]).collect();
     let basket = Basket::all_of(blob);
     // The honest one is asked for the tree.
     let fetching = node.net.fetch(blob, vec![honest.me(), name_of(9)], basket.sink());

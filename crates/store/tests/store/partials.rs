@@ -111,7 +111,8 @@ fn pieces_that_have_come_can_be_read_before_the_blob_is_whole() {
     let store = ground.open();
     let (bytes, subtrees) = coming();
     let blob = BlobRef::of(&bytes);
-    let missing = |index| matches!(store.read_arrived(blob.id, index), Err(StoreError::Missing { .. }));
+    let missing =
+        |index| matches!(store.read_arrived(blob.id, index), Err(StoreError::Missing { .. }));
     assert!(missing(1), "nobody receives it");
     let partial = store.partial(blob).unwrap();
     partial.begin(&subtrees).unwrap();
