@@ -19,6 +19,7 @@ mod proof;
 mod save;
 mod show;
 mod terminal;
+mod tree;
 mod trial;
 
 pub use entry::main;

@@ -12,6 +12,7 @@ mod harvest;
 mod hear;
 mod journal;
 mod kept;
+pub(crate) mod memory;
 mod mint;
 mod mount;
 mod order;

@@ -7,6 +7,7 @@
 //! | modules that are none, or want what is not offered | `sandbox` bad_modules |
 //! | guests that loop, allocate, trap or say too much | `sandbox` deaths, bad_units, outputs |
 //! | unknown keys, missing files, empty and endless ranges | `client` jobfile, prepare |
+//! | datasets that are cut short, change, hold too long records or lie nowhere | `client` cut, data, fetch; datasets |
 //! | corrupt blobs | `store` corrupt, blobs; `net` blobs |
 //! | frames that are cut, too long or noise | `net` talk, blobs; `testnet` noise |
 //! | statements with a bad signature or of another network | `protocol` hostile; shell messages_are_opened_at_the_door; `net` meeting |

@@ -150,6 +150,7 @@ fn manifest() -> Manifest {
             inputs: vec![],
             limits: UnitLimits::default(),
             batch: 4,
+            links: protocol::Links::default(),
         }],
         policy: Policy::standard(submitter),
         priority: 0,

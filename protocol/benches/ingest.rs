@@ -198,6 +198,7 @@ fn manifest() -> Manifest {
         inputs: vec![],
         limits: UnitLimits::default(),
         batch: BATCH,
+        links: protocol::Links::default(),
     };
     Manifest {
         protocol: PROTOCOL,

@@ -2,7 +2,9 @@
 
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
-use crate::limits::{ANNOUNCEMENT_BYTES_MAX, CLAIM_BATCHES_MAX, CLAIM_BYTES_MAX, CLAIM_MS_MAX};
+use crate::limits::{
+    ANNOUNCEMENT_BYTES_MAX, CLAIM_BATCHES_MAX, CLAIM_BYTES_MAX, CLAIM_MS_MAX, LEVEL_MAX,
+};
 use crate::{BlobRef, JobId, Kind, Manifest, SignedBody, Stamp};
 
 /// Everything that a volunteer's policy needs to know about a job, signed by its submitter. The
@@ -23,6 +25,7 @@ pub struct Announcement {
     /// The most memory that a unit may ask for.
     pub memory_bytes: u64,
     pub priority: u8,
+    /// At what level peers are eligible: the manifest's, until the submitter needs nobody who is not there.
     pub level: u8,
     /// What a stranger pays with for others' machines, bound to the job.
     pub stamp: Option<Stamp>,
@@ -50,6 +53,20 @@ impl Announcement {
             level: manifest.policy.level,
             stamp: None,
         }
+    }
+
+    /// Whether this is what a manifest gives. The stamp is the announcer's own, and the level may be higher.
+    pub fn is_of(&self, manifest: &Manifest) -> bool {
+        let right = Self::of(manifest);
+        (right.level..=LEVEL_MAX).contains(&self.level)
+            && *self == Self { stamp: self.stamp, level: self.level, ..right }
+    }
+
+    /// Whether this is another one anew, at a higher level.
+    pub fn raises(&self, other: &Self) -> bool {
+        other.level < self.level
+            && self.level <= LEVEL_MAX
+            && *self == Self { stamp: self.stamp, level: self.level, ..other.clone() }
     }
 
     /// The manifest as a blob.

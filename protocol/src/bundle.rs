@@ -198,10 +198,7 @@ fn announced(
     manifest: &Manifest,
 ) -> Result<Signed<Announcement>, BundleError> {
     let announcement: Signed<Announcement> = envelope.verify(network)?;
-    let fits = announcement.author() == manifest.submitter
-        && announcement.value().job == manifest.job()
-        && announcement.value().clone()
-            == Announcement { stamp: announcement.value().stamp, ..Announcement::of(manifest) };
+    let fits = announcement.author() == manifest.submitter && announcement.value().is_of(manifest);
     if fits { Ok(announcement) } else { Err(BundleError::Announcement) }
 }
 

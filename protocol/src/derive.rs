@@ -3,47 +3,40 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use crate::reads::{Gathered, Reader, Role, readers};
 use crate::template::Template;
 use crate::{
     BlobId, BlobRef, Entry, Hash, Input, InputSource, Manifest, Partition, SEMANTICS, Source,
-    Stage, Stdin, Tree, Unit, encode, hash, merkle_root,
+    Stage, Stdin, Tree, Unit, encode, hash,
 };
 
 /// Where the part of a unit is mounted below `/in`.
 pub const PART_PATH: &str = "part";
+/// Where a unit that goes on with another finds that one's checkpoint, below `/in`.
+pub const CHECKPOINT_PATH: &str = "checkpoint";
 
 /// A manifest with everything that its units are derived from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     manifest: Manifest,
     partitions: Vec<Partition>,
     /// The hash of each stage as the manifest has it.
     stages: Vec<Hash>,
+    /// For each stage, who reads it.
+    pub(crate) readers: Vec<Vec<Reader>>,
     /// Trees of `parts` stages, as far as they are known.
     parts: BTreeMap<BlobId, Tree>,
-}
-
-/// The accepted roots of all batches of the stage that a `gather` reads, as one hash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gathered {
-    pub root: Hash,
-    pub outcomes: u64,
-}
-
-impl Gathered {
-    /// From the accepted roots of a whole stage, in order of its batches.
-    pub fn new(roots: &[Hash], outcomes: u64) -> Self {
-        Self { root: merkle_root(roots), outcomes }
-    }
 }
 
 impl Plan {
     /// A plan for a checked manifest.
     pub fn new(manifest: Manifest) -> Self {
-        let partitions =
-            manifest.stages.iter().map(|s| Partition::new(s.unit_count(), s.batch)).collect();
+        let counts = manifest.unit_counts();
+        let sized = manifest.stages.iter().zip(counts);
+        let partitions = sized.map(|(s, units)| Partition::new(units, s.batch)).collect();
         let stages = manifest.stages.iter().map(|s| hash("stage", &[&encode(s)])).collect();
-        Self { manifest, partitions, stages, parts: BTreeMap::new() }
+        let readers = readers(&manifest.stages);
+        Self { manifest, partitions, stages, readers, parts: BTreeMap::new() }
     }
 
     pub fn manifest(&self) -> &Manifest {
@@ -103,12 +96,12 @@ impl Plan {
     /// What the identities of a batch's units follow from, in one hash: what a vote's slot names. It costs
     /// the same however many units the batch has, and whoever only listens derives none of them.
     ///
-    /// `None` while what the stage reads has no outcome.
+    /// `gathered` is what the batch's units read; `None` gives `None` where they read anything.
     pub fn units_root(&self, stage: u16, batch: u32, gathered: Option<Gathered>) -> Option<Hash> {
         self.range_root(stage, self.partition(stage).units_of(batch), gathered)
     }
 
-    /// The same for a single unit: what a ballot's slot names.
+    /// The same for a single unit and what it reads: what a ballot's slot names.
     pub fn unit_root(&self, stage: u16, unit: u64, gathered: Option<Gathered>) -> Option<Hash> {
         self.range_root(stage, unit..unit + 1, gathered)
     }
@@ -119,10 +112,7 @@ impl Plan {
         units: Range<u64>,
         gathered: Option<Gathered>,
     ) -> Option<Hash> {
-        let read = match self.stage(stage).upstream() {
-            Some(_) => Some(gathered?.root),
-            None => None,
-        };
+        let read = if self.is_dependent(stage) { Some(gathered?.root) } else { None };
         let parts: [&[u8]; 4] = [
             self.stages[usize::from(stage)].as_bytes(),
             read.as_ref().map_or(&[], |root| root.as_bytes()),
@@ -137,12 +127,27 @@ impl Plan {
         self.unit(stage, unit, gathered).map(|unit| Hash::new(*unit.id().as_bytes()))
     }
 
-    /// Unit `index` of a stage; `gathered` matters to stages that read another one.
+    /// The part of a unit, where its stage has any and their tree is known.
+    pub fn part(&self, stage: u16, index: u64) -> Option<BlobRef> {
+        match &self.stage(stage).source {
+            Source::Parts(parts) => {
+                Some(self.parts.get(&parts.tree.id)?.entries().get(index as usize)?.blob)
+            }
+            Source::Range(_)
+            | Source::Grid(_)
+            | Source::Each(_)
+            | Source::Gather(_)
+            | Source::ByName(_) => None,
+        }
+    }
+
+    /// Unit `index` of a stage; `gathered` names what it reads of other stages, and matters only if it does.
     ///
     /// # Panics
     /// If the stage has no such unit.
     pub fn unit(&self, stage: u16, index: u64, gathered: Option<Gathered>) -> Option<Unit> {
         assert!(index < self.partition(stage).units(), "no unit {index} in stage {stage}");
+        let reads = self.reads(stage, index..index + 1);
         let stage = self.stage(stage);
         let mut values = vec![("index", index.to_string())];
         let mut inputs = stage.inputs.clone();
@@ -173,9 +178,17 @@ impl Plan {
                     stdin = Some(*blob);
                 }
             }
-            Source::Each(each) => inputs.push(self.outcomes(each.stage, gathered?)),
-            Source::Gather(gather) => inputs.push(self.outcomes(gather.stage, gathered?)),
-            Source::ByName(by_name) => inputs.push(self.outcomes(by_name.stage, gathered?)),
+            Source::Each(_) | Source::Gather(_) | Source::ByName(_) => {}
+        }
+        for read in reads {
+            let path = match read.role {
+                Role::Before => CHECKPOINT_PATH.to_owned(),
+                Role::Single | Role::Many | Role::Bucket(_) => {
+                    self.stage(read.stage).mount().to_owned()
+                }
+            };
+            let count = read.units.end - read.units.start;
+            inputs.push(Input { path, source: InputSource::Outcomes(gathered?.root, count) });
         }
         let fill = |text: &String| {
             Template::parse(text).map_or_else(|_| text.clone(), |t| t.fill(&values))
@@ -191,11 +204,6 @@ impl Plan {
             seed: Hash::ZERO,
         };
         Some(unit.seeded())
-    }
-
-    fn outcomes(&self, upstream: u16, gathered: Gathered) -> Input {
-        let path = self.stage(upstream).name.clone();
-        Input { path, source: InputSource::Outcomes(gathered.root, gathered.outcomes) }
     }
 }
 

@@ -17,6 +17,7 @@ mod outcome;
 mod pack;
 mod partition;
 mod rank;
+mod reads;
 mod sign;
 mod stamp;
 mod step;
@@ -29,21 +30,22 @@ pub use announce::{Announcement, Claim};
 pub use blob::{Subtrees, chunk_count, chunk_len};
 pub use bundle::{Bundle, BundleError, Opened};
 pub use cbor::{DecodeError, decode, encode};
-pub use derive::{Gathered, PART_PATH, Plan, outcome_folder};
+pub use derive::{CHECKPOINT_PATH, PART_PATH, Plan, outcome_folder};
 pub use id::{BlobId, Hash, JobId, NetworkId, ParseIdError, PeerId, StepId, UnitId, hash};
 pub use ledger::{
     Assurance, Audited, BatchVerdict, Book, Cast, Conviction, Credit, Inserted, Ledger, Refusal,
     Standing, Tally, UnitVerdict, Verdict,
 };
 pub use manifest::{
-    Axis, ByName, Each, Gather, Grid, Manifest, ManifestError, PROTOCOL, Parts, Policy, Range,
-    Source, Stage, Stdin,
+    Axis, ByName, CHECKPOINT_EXIT, CONVERGED_FILE, Each, Gather, Grid, Links, Manifest,
+    ManifestError, PROTOCOL, Parts, Policy, Range, Source, Stage, Stdin,
 };
 pub use merkle::{merkle_path, merkle_root, merkle_root_by};
 pub use outcome::{BlobRef, Cost, Execution, Exit, Loss, Outcome, Trap, trace_digest};
 pub use pack::{Pack, PackError};
 pub use partition::Partition;
 pub use rank::{Rank, Ranks, level_of, levels_short};
+pub use reads::{Gathered, Read, Role, Roots, bucket_of};
 pub use sign::{Envelope, Keypair, Kind, Signed, SignedBody, VerifyError};
 pub use stamp::{Stamp, Stamped, job_stamp_bits};
 pub use step::{

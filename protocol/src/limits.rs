@@ -53,12 +53,20 @@ pub const UNITS_MAX: u64 = 1 << 24;
 pub const BATCHES_MAX: u64 = 1 << 18;
 /// Units of one batch: its leaves fit one step.
 pub const BATCH_UNITS_MAX: u32 = 1024;
-/// Stages of one job.
-pub const STAGES_MAX: usize = 64;
+/// Stages of one job: rounds of loops and segments of long units are stages of their own.
+pub const STAGES_MAX: usize = 256;
+/// Stages that one stage reads beside its source.
+pub const STAGE_READS_MAX: usize = 8;
+/// Outcomes that one unit of a reduction reads.
+pub const FAN_IN_MAX: u32 = 1 << 16;
+/// Buckets into which names are sorted: every unit of a shuffle looks into every outcome.
+pub const BUCKETS_MAX: u32 = 1 << 12;
 /// The name of a job, stage or parameter, in bytes.
 pub const NAME_BYTES_MAX: usize = 64;
 /// Votes that a policy may demand.
 pub const QUORUM_MAX: u8 = 9;
+/// Levels of eligibility: of more peers than there can be, none has a higher one.
+pub const LEVEL_MAX: u8 = 32;
 
 /// Items of one step.
 pub const STEP_ITEMS_MAX: usize = 64;

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 use crate::limits::{
-    ARGS_BYTES_MAX, BATCH_UNITS_MAX, BATCHES_MAX, MANIFEST_BYTES_MAX, NAME_BYTES_MAX, QUORUM_MAX,
-    STAGE_INPUTS_MAX, STAGES_MAX, STAMP_BITS_MAX, UNIT_CPU_MS_MAX, UNIT_FILES_MAX,
-    UNIT_MEMORY_BYTES_MAX, UNIT_OUTPUT_BYTES_MAX, UNITS_MAX,
+    ARGS_BYTES_MAX, BATCH_UNITS_MAX, BATCHES_MAX, BUCKETS_MAX, FAN_IN_MAX, MANIFEST_BYTES_MAX,
+    NAME_BYTES_MAX, QUORUM_MAX, STAGE_INPUTS_MAX, STAGE_READS_MAX, STAGES_MAX, STAMP_BITS_MAX,
+    UNIT_CPU_MS_MAX, UNIT_FILES_MAX, UNIT_MEMORY_BYTES_MAX, UNIT_OUTPUT_BYTES_MAX, UNITS_MAX,
 };
 use crate::template::Template;
 use crate::tree::is_clean_path;
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The version of the protocol that this code speaks.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// A job as its submitter describes it. The job's id is the hash of its encoding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
@@ -55,7 +55,29 @@ pub struct Stage {
     pub limits: UnitLimits,
     /// Units per batch.
     pub batch: u32,
+    pub links: Links,
 }
+
+/// What ties a stage to others beside its source.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Links {
+    /// What later stages find this one's outcomes under, below `/in`; the stage's name, if it is empty.
+    pub mount: String,
+    /// Earlier stages all of whose outcomes every unit finds mounted, too.
+    pub reads: Vec<u16>,
+    /// The earlier stage with the same units that this one goes on with: a unit whose predecessor has not
+    /// ended with [`CHECKPOINT_EXIT`] passes that one's outcome on instead of executing.
+    pub continues: Option<u16>,
+    /// Whether a unit that reads an outcome with a file [`CONVERGED_FILE`] passes that outcome on instead
+    /// of executing: the rounds of a loop that are not needed any more.
+    pub converges: bool,
+}
+
+/// The exit code of a unit that has written a checkpoint and wants to be continued.
+pub const CHECKPOINT_EXIT: u32 = 75;
+
+/// The file below `/out` with which a unit ends the loop that it is part of.
+pub const CONVERGED_FILE: &str = "converged";
 
 /// How a stage's units arise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,11 +88,12 @@ pub enum Source {
     Grid(Grid),
     /// One unit per entry of a tree, mounted at `/in/part`; offers `{name}` and `{index}`.
     Parts(Parts),
-    /// One unit per verified outcome of an earlier stage.
+    /// One unit per verified outcome of an earlier stage; offers `{index}`.
     Each(Each),
     /// A reduction over the outcomes of an earlier stage; offers `{index}`.
     Gather(Gather),
-    /// One unit per file name that occurs in the outcomes of an earlier stage.
+    /// The files under `/out` of all outcomes of an earlier stage, brought together by name; offers
+    /// `{index}`, the number of the bucket.
     ByName(ByName),
 }
 
@@ -115,7 +138,7 @@ pub struct Gather {
     pub fan_in: Option<u32>,
 }
 
-/// The stage that is shuffled, and into how many buckets of names.
+/// The stage that is shuffled, and into how many buckets of names: one unit each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct ByName {
     pub stage: u16,
@@ -185,8 +208,6 @@ pub enum ManifestError {
     Batches { stage: String, batches: u64 },
     #[error("stage `{stage}` reads stage number {upstream}, which is not an earlier one")]
     NotEarlier { stage: String, upstream: u16 },
-    #[error("stage `{stage}` uses `{source_kind}`, which this version does not run yet")]
-    NotYet { stage: String, source_kind: &'static str },
     #[error("stage `{stage}`: {why}")]
     Stage { stage: String, why: String },
     #[error(
@@ -252,13 +273,15 @@ impl Manifest {
         within("the number of anchors", self.policy.anchors.len() as u64, 0, 16)?;
         within("the number of stages", self.stages.len() as u64, 1, STAGES_MAX as u64)?;
         let (mut total, mut batches): (u128, u64) = (0, 0);
+        let mut counts = Vec::new();
         for (number, stage) in self.stages.iter().enumerate() {
-            stage.check(number, &self.stages)?;
-            total += stage.unit_count_wide();
+            let units = stage.check(number, &self.stages, &counts)?;
+            counts.push(units);
+            total += u128::from(units);
             if u128::from(UNITS_MAX) < total {
                 return Err(ManifestError::Units { stage: stage.name.clone(), units: total });
             }
-            batches += u64::from(Partition::new(stage.unit_count(), stage.batch).batches());
+            batches += u64::from(Partition::new(units, stage.batch).batches());
             if BATCHES_MAX < batches {
                 return Err(ManifestError::Batches { stage: stage.name.clone(), batches });
             }
@@ -268,14 +291,22 @@ impl Manifest {
 
     /// Units of all stages.
     pub fn unit_count(&self) -> u64 {
-        self.stages.iter().map(Stage::unit_count).sum()
+        self.unit_counts().into_iter().fold(0, u64::saturating_add)
+    }
+
+    /// Units of each stage.
+    pub fn unit_counts(&self) -> Vec<u64> {
+        let mut counts = Vec::with_capacity(self.stages.len());
+        for stage in &self.stages {
+            counts.push(stage.unit_count(&counts));
+        }
+        counts
     }
 
     /// The most CPU time that one execution of every unit may take, in milliseconds.
     pub fn work_ms(&self) -> u64 {
-        self.stages
-            .iter()
-            .fold(0, |sum, s| sum.saturating_add(s.unit_count().saturating_mul(s.limits.cpu_ms)))
+        let work = |(stage, units): (&Stage, u64)| units.saturating_mul(stage.limits.cpu_ms);
+        self.stages.iter().zip(self.unit_counts()).map(work).fold(0, u64::saturating_add)
     }
 
     /// Blobs that a worker needs before it can run anything: modules and shared inputs, each once.
@@ -288,9 +319,15 @@ impl Manifest {
 }
 
 impl Stage {
-    /// How many units the stage has; at most [`UNITS_MAX`] in a checked manifest.
-    pub fn unit_count(&self) -> u64 {
-        u64::try_from(self.unit_count_wide()).unwrap_or(u64::MAX)
+    /// How many units the stage has, given the numbers of those before it; at most [`UNITS_MAX`] in a
+    /// checked manifest.
+    pub fn unit_count(&self, earlier: &[u64]) -> u64 {
+        u64::try_from(self.unit_count_wide(earlier)).unwrap_or(u64::MAX)
+    }
+
+    /// What later stages find its outcomes under.
+    pub fn mount(&self) -> &str {
+        if self.links.mount.is_empty() { &self.name } else { &self.links.mount }
     }
 
     /// Trees whose entries are mounted or are parts: their entries' blobs are needed, too.
@@ -310,7 +347,7 @@ impl Stage {
         parts.into_iter().chain(mounted)
     }
 
-    /// Which earlier stage this one reads, if any.
+    /// The earlier stage that its units arise from, if they do.
     pub fn upstream(&self) -> Option<u16> {
         match self.source {
             Source::Range(_) | Source::Grid(_) | Source::Parts(_) => None,
@@ -318,6 +355,14 @@ impl Stage {
             | Source::Gather(Gather { stage, .. })
             | Source::ByName(ByName { stage, .. }) => Some(stage),
         }
+    }
+
+    /// All earlier stages that it reads.
+    pub fn upstreams(&self) -> impl Iterator<Item = u16> + '_ {
+        self.upstream()
+            .into_iter()
+            .chain(self.links.reads.iter().copied())
+            .chain(self.links.continues)
     }
 
     /// Module, stdin and mounted files; not the entries of trees.
@@ -333,7 +378,8 @@ impl Stage {
         std::iter::once(self.module).chain(stdin).chain(files).chain(self.trees())
     }
 
-    fn unit_count_wide(&self) -> u128 {
+    fn unit_count_wide(&self, earlier: &[u64]) -> u128 {
+        let of = |stage: u16| u128::from(earlier.get(usize::from(stage)).copied().unwrap_or(0));
         match &self.source {
             Source::Range(Range { from, to, block }) => {
                 u128::from(to.saturating_sub(*from)).div_ceil(u128::from(*block).max(1))
@@ -343,22 +389,28 @@ impl Stage {
                 .iter()
                 .fold(1, |n: u128, axis| n.saturating_mul(axis.values.len() as u128)),
             Source::Parts(parts) => u128::from(parts.count),
-            Source::Gather(_) | Source::Each(_) | Source::ByName(_) => 1,
+            Source::Each(each) => of(each.stage),
+            Source::Gather(Gather { fan_in: None, .. }) => 1,
+            Source::Gather(Gather { stage, fan_in: Some(n) }) => {
+                of(*stage).div_ceil(u128::from(*n).max(1))
+            }
+            Source::ByName(by_name) => u128::from(by_name.buckets),
         }
     }
 
-    fn check(&self, number: usize, stages: &[Self]) -> Result<(), ManifestError> {
+    /// Checks the stage with this number, and says how many units it has.
+    fn check(&self, number: usize, stages: &[Self], earlier: &[u64]) -> Result<u64, ManifestError> {
         check_name(&self.name)?;
         let refuse = |why: String| Err(ManifestError::Stage { stage: self.name.clone(), why });
         if stages[..number].iter().any(|other| other.name == self.name) {
             return Err(ManifestError::SameName { name: self.name.clone() });
         }
-        if let Some(upstream) = self.upstream().filter(|upstream| number <= usize::from(*upstream))
-        {
+        if let Some(upstream) = self.upstreams().find(|upstream| number <= usize::from(*upstream)) {
             return Err(ManifestError::NotEarlier { stage: self.name.clone(), upstream });
         }
         self.check_source()?;
-        let units = self.unit_count_wide();
+        self.check_links(stages)?;
+        let units = self.unit_count_wide(earlier);
         if units == 0 || u128::from(UNITS_MAX) < units {
             return Err(ManifestError::Units { stage: self.name.clone(), units });
         }
@@ -384,22 +436,59 @@ impl Stage {
         if self.stdin == Stdin::Part && !matches!(self.source, Source::Parts(_)) {
             return refuse("stdin = \"part\" needs `parts` as the stage's source".into());
         }
-        self.check_inputs()
+        self.check_inputs()?;
+        Ok(self.unit_count(earlier))
+    }
+
+    fn check_links(&self, stages: &[Self]) -> Result<(), ManifestError> {
+        let refuse = |why: String| Err(ManifestError::Stage { stage: self.name.clone(), why });
+        let Links { mount, reads, continues, .. } = &self.links;
+        if !mount.is_empty() {
+            check_name(mount)?;
+        }
+        within(
+            "the number of stages that are read",
+            reads.len() as u64,
+            0,
+            STAGE_READS_MAX as u64,
+        )?;
+        let mut mounts: Vec<&str> = Vec::new();
+        for upstream in self.upstream().into_iter().chain(reads.iter().copied()) {
+            let mount = stages[usize::from(upstream)].mount();
+            if mounts.contains(&mount) {
+                return refuse(format!(
+                    "two of the stages that it reads are mounted at /in/{mount}"
+                ));
+            }
+            mounts.push(mount);
+        }
+        match continues.map(|before| &stages[usize::from(before)]) {
+            Some(before) if before.source != self.source => {
+                refuse(format!("it continues `{}`, which has other units", before.name))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn check_source(&self) -> Result<(), ManifestError> {
-        let not_yet =
-            |source_kind| Err(ManifestError::NotYet { stage: self.name.clone(), source_kind });
         match &self.source {
             Source::Range(range) => within("the block of a range", range.block, 1, u64::MAX),
             Source::Grid(grid) => {
                 within("the number of axes", grid.axes.len() as u64, 1, 16)?;
                 grid.axes.iter().try_for_each(|axis| check_name(&axis.name))
             }
-            Source::Parts(_) | Source::Gather(Gather { fan_in: None, .. }) => Ok(()),
-            Source::Gather(Gather { fan_in: Some(_), .. }) => not_yet("gather with fan-in"),
-            Source::Each(_) => not_yet("each"),
-            Source::ByName(_) => not_yet("by-name"),
+            Source::Parts(_) | Source::Each(_) | Source::Gather(Gather { fan_in: None, .. }) => {
+                Ok(())
+            }
+            Source::Gather(Gather { fan_in: Some(n), .. }) => {
+                within("the fan-in of a gather", u64::from(*n), 2, u64::from(FAN_IN_MAX))
+            }
+            Source::ByName(by_name) => within(
+                "the number of buckets",
+                u64::from(by_name.buckets),
+                1,
+                u64::from(BUCKETS_MAX),
+            ),
         }
     }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
-use crate::{BlobId, Hash, encode, hash};
+use crate::{BlobId, CHECKPOINT_EXIT, Hash, encode, hash};
 
 /// A blob's name and its size in bytes: who fetches it knows the size beforehand.
 #[derive(
@@ -84,6 +84,11 @@ impl Outcome {
     /// Whether the unit did what its author wanted.
     pub const fn is_success(&self) -> bool {
         matches!(self, Self::Exit(Exit { code: 0, .. }))
+    }
+
+    /// Whether the unit has left a checkpoint and wants to be continued.
+    pub const fn asks_to_go_on(&self) -> bool {
+        matches!(self, Self::Exit(Exit { code: CHECKPOINT_EXIT, .. }))
     }
 
     /// What votes are about.

@@ -39,8 +39,8 @@ pub enum InputSource {
     Blob(BlobRef),
     /// The files of a tree.
     Tree(BlobRef),
-    /// `count` outcomes of an earlier stage, as `<index>/stdout` and `<index>/out/…`, where the hash
-    /// is the Merkle root of the accepted roots of that stage's batches, in order.
+    /// `count` outcomes of an earlier stage, or files of theirs, where the hash names everything that the
+    /// unit reads of earlier stages.
     Outcomes(Hash, u64),
 }
 

@@ -158,6 +158,7 @@ fn manifest() -> Manifest {
         inputs,
         limits,
         batch: 8,
+        links: protocol::Links::default(),
     };
     let axis = |name: &str, values: &[&str]| Axis {
         name: name.to_owned(),
@@ -214,7 +215,7 @@ fn units(to: &mut Vectors) {
     let mut plan = Plan::new(manifest);
     let (tree, blob) = parts_tree();
     assert!(plan.add_parts(blob.id, tree));
-    let gathered = Gathered::new(&[h(1), h(2), h(3)], 10);
+    let gathered = Gathered::new(&[h(1), h(2), h(3)]);
     to.bytes("gathered root of 01…, 02…, 03…", gathered.root.as_bytes());
     for (stage, unit) in [(0, 0), (0, 9), (1, 4), (2, 1), (3, 0)] {
         let name = format!("unit {unit} of stage {stage}");

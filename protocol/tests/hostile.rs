@@ -69,6 +69,7 @@ fn manifest() -> Manifest {
         }],
         limits,
         batch: 4,
+        links: protocol::Links::default(),
     };
     let axes = vec![Axis { name: "x".to_owned(), values: vec!["1".to_owned(), "2".to_owned()] }];
     Manifest {
@@ -243,7 +244,7 @@ fn manifests_from_strangers_never_panic_nor_do_the_units_of_those_that_pass() {
             let partition = plan.partition(stage);
             let last = partition.batches() - 1;
             assert_eq!(partition.units_of(last).end, partition.units());
-            let _ = plan.units_root(stage, last, Some(Gathered::new(&[Hash::ZERO], 1)));
+            let _ = plan.units_root(stage, last, Some(Gathered::new(&[Hash::ZERO])));
         }
         passed += 1;
         Some(again)

@@ -50,7 +50,7 @@ pub(crate) fn trees(roots: &[u32]) -> Usage {
     usage
 }
 
-/// The most resident memory that a process ever had.
+/// The most resident memory that a process has ever had.
 pub(crate) fn peak_bytes(pid: u32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -134,5 +134,6 @@ mod tests {
     fn a_tree_holds_its_root() {
         let usage = trees(&[std::process::id()]);
         assert!(1 <= usage.processes && 0 < usage.rss_bytes);
+        assert!(0 < peak_bytes(std::process::id()));
     }
 }

@@ -15,7 +15,7 @@ const GRAPH: &[(&str, &str, &[&str])] = &[
     ("sim", "crates/sim", &["engine", "protocol"]),
     ("fuzz", "crates/fuzz", &["client", "engine", "protocol"]),
     ("node", "node", &["client", "engine", "net", "protocol", "sandbox", "store"]),
-    ("testnet", "testnet", &["client", "engine", "node", "protocol", "sim", "store"]),
+    ("testnet", "testnet", &["client", "engine", "net", "node", "protocol", "sim", "store"]),
 ];
 
 fn root() -> &'static Path {

@@ -93,6 +93,9 @@ pub struct JobStatus {
     pub audits: u64,
     /// Units that are or were contested.
     pub disputed: u64,
+    /// Units whose outcomes are those that an earlier job of the same submitter has verified.
+    #[serde(default)]
+    pub recalled: u64,
     pub convicted: Vec<Convicted>,
     /// Peers whose votes stand alone against an accepted outcome.
     pub outvoted: Vec<PeerUnits>,

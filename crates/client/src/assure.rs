@@ -102,24 +102,37 @@ impl Default for Goal {
 impl Shape {
     /// The shape of a draft whose units can all be counted.
     pub fn of(draft: &Draft) -> Self {
-        let counts: Vec<u64> = draft.stages.iter().map(|stage| stage.unit_count()).collect();
+        let counts = draft.unit_counts();
         let mut ancestry: Vec<u64> = Vec::new();
         let mut is_read = vec![false; counts.len()];
+        let count = |stage: u16| counts.get(usize::from(stage)).copied().unwrap_or(0);
         for stage in &draft.stages {
-            let above = match stage.source {
+            // A stage, and how many of its outcomes one unit reads.
+            let from_source = match stage.source {
                 DraftSource::Range { .. }
                 | DraftSource::Grid { .. }
-                | DraftSource::Parts { .. } => 0,
-                DraftSource::Gather { stage } => {
-                    let upstream = usize::from(stage);
-                    if let Some(read) = is_read.get_mut(upstream) {
-                        *read = true;
-                    }
-                    let units = counts.get(upstream).copied().unwrap_or(0);
-                    units.saturating_mul(ancestry.get(upstream).copied().unwrap_or(1))
+                | DraftSource::Parts { .. } => None,
+                DraftSource::Each { stage } => Some((stage, 1)),
+                DraftSource::Gather { stage, fan_in: None } => Some((stage, count(stage))),
+                DraftSource::Gather { stage, fan_in: Some(n) } => {
+                    Some((stage, count(stage).min(n.into())))
                 }
+                DraftSource::ByName { stage, .. } => Some((stage, count(stage))),
             };
-            ancestry.push(above.saturating_add(1));
+            let all = stage.links.reads.iter().map(|stage| (*stage, count(*stage)));
+            let before = stage.links.continues.map(|stage| (stage, 1));
+            let mut above = 0_u64;
+            for (upstream, units) in from_source.into_iter().chain(all).chain(before) {
+                let upstream = usize::from(upstream);
+                if let Some(read) = is_read.get_mut(upstream) {
+                    *read = true;
+                }
+                let each = ancestry.get(upstream).copied().unwrap_or(1);
+                above = above.saturating_add(units.saturating_mul(each));
+            }
+            // No unit has more ancestors than there are units before it, however often it reads each.
+            let before: u64 = counts[..ancestry.len()].iter().sum();
+            ancestry.push(above.min(before).saturating_add(1));
         }
         let finals = ancestry.iter().zip(&is_read).filter(|(_, read)| !**read);
         let batches = |(stage, units): (&crate::DraftStage, &u64)| {

@@ -1,8 +1,8 @@
 //! A draft: a manifest before its submitter's node has signed, dated and salted it.
 
 use protocol::{
-    Axis, Gather, Grid, Hash, Input, InputSource, Manifest, PROTOCOL, Parts, PeerId, Policy, Range,
-    SEMANTICS, Source, Stage, Stdin, UnitLimits,
+    Axis, ByName, Each, Gather, Grid, Hash, Input, InputSource, Links, Manifest, PROTOCOL, Parts,
+    PeerId, Policy, Range, SEMANTICS, Source, Stage, Stdin, UnitLimits,
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,9 @@ pub struct Draft {
     #[serde(default)]
     pub policy: DraftPolicy,
     pub stages: Vec<DraftStage>,
+    /// Whether everything is executed, also what an earlier job of the same submitter has verified.
+    #[serde(default)]
+    pub no_memo: bool,
 }
 
 /// Audits where a single vote is accepted: they have to find all that a second vote would.
@@ -66,6 +69,26 @@ pub struct DraftStage {
     pub limits: DraftLimits,
     /// Units per batch.
     pub batch: u32,
+    #[serde(default)]
+    pub links: DraftLinks,
+}
+
+/// What ties a stage to others beside its source; stages are named by their numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DraftLinks {
+    /// What later stages find this one's outcomes under; its name, if it is empty.
+    #[serde(default)]
+    pub mount: String,
+    /// Stages all of whose outcomes are mounted, too.
+    #[serde(default)]
+    pub reads: Vec<u16>,
+    /// The stage whose units this one goes on with from their checkpoints.
+    #[serde(default)]
+    pub continues: Option<u16>,
+    /// Whether units pass on what has converged.
+    #[serde(default)]
+    pub converges: bool,
 }
 
 /// How the units of a stage arise: `{"range": {"from": 0, "to": 64, "block": 1}}` and so on.
@@ -82,8 +105,16 @@ pub enum DraftSource {
     Grid { axes: Vec<DraftAxis> },
     /// `count` entries of a flat tree.
     Parts { tree: Blob, count: u64 },
-    /// All outcomes of an earlier stage, by its number.
-    Gather { stage: u16 },
+    /// One unit for each outcome of an earlier stage, by its number.
+    Each { stage: u16 },
+    /// All outcomes of an earlier stage, or `fan_in` of them for each unit.
+    Gather {
+        stage: u16,
+        #[serde(default)]
+        fan_in: Option<u32>,
+    },
+    /// The files of an earlier stage by name, in so many buckets.
+    ByName { stage: u16, buckets: u32 },
 }
 
 /// One axis of a grid.
@@ -128,6 +159,15 @@ pub struct DraftLimits {
 }
 
 impl Draft {
+    /// How many units each stage has.
+    pub fn unit_counts(&self) -> Vec<u64> {
+        let mut counts = Vec::with_capacity(self.stages.len());
+        for stage in &self.stages {
+            counts.push(stage.unit_count(&counts));
+        }
+        counts
+    }
+
     /// The manifest that `submitter` publishes at `created_ms` (milliseconds since 1970).
     ///
     /// It is not checked yet: [`Manifest::check`].
@@ -184,9 +224,9 @@ impl DraftPolicy {
 }
 
 impl DraftStage {
-    /// How many units the stage has.
-    pub fn unit_count(&self) -> u64 {
-        self.clone().into_stage().unit_count()
+    /// How many units the stage has, given the numbers of those before it.
+    pub fn unit_count(&self, earlier: &[u64]) -> u64 {
+        self.clone().into_stage().unit_count(earlier)
     }
 
     fn into_stage(self) -> Stage {
@@ -204,6 +244,12 @@ impl DraftStage {
             inputs: self.inputs.into_iter().map(DraftInput::into_input).collect(),
             limits: self.limits.into(),
             batch: self.batch,
+            links: Links {
+                mount: self.links.mount,
+                reads: self.links.reads,
+                continues: self.links.continues,
+                converges: self.links.converges,
+            },
         }
     }
 }
@@ -219,7 +265,9 @@ impl DraftSource {
                     .collect(),
             }),
             Self::Parts { tree, count } => Source::Parts(Parts { tree: tree.into(), count }),
-            Self::Gather { stage } => Source::Gather(Gather { stage, fan_in: None }),
+            Self::Each { stage } => Source::Each(Each { stage }),
+            Self::Gather { stage, fan_in } => Source::Gather(Gather { stage, fan_in }),
+            Self::ByName { stage, buckets } => Source::ByName(ByName { stage, buckets }),
         }
     }
 }

@@ -4,6 +4,7 @@ pub mod api;
 
 mod assure;
 mod draft;
+mod fetch;
 mod http;
 mod jobfile;
 mod prepare;
@@ -11,9 +12,15 @@ mod quantity;
 
 pub use assure::{Goal, Promise, Shape, Unreachable, show_share};
 pub use draft::{
-    Draft, DraftAxis, DraftInput, DraftLimits, DraftPolicy, DraftSource, DraftStage, DraftStdin,
+    Draft, DraftAxis, DraftInput, DraftLimits, DraftLinks, DraftPolicy, DraftSource, DraftStage,
+    DraftStdin,
 };
 pub use http::{ApiFile, Client, ClientError, Events, api_file, token_file};
-pub use jobfile::{Cut, JobFile, JobFileError, SourceSpec, StageSpec, StdinSpec};
-pub use prepare::{BlobSource, PrepareError, Prepared, Warning, check, default_batch, prepare};
+pub use jobfile::{
+    Amount, Cut, DataSpec, Fill, Form, JobFile, JobFileError, PartsSpec, RepeatSpec, SourceSpec,
+    StageSpec, StdinSpec, UrlSpec,
+};
+pub use prepare::{
+    BlobSource, Packed, PrepareError, Prepared, Warning, check, default_batch, pack, prepare,
+};
 pub use quantity::{QuantityError, parse_bytes, parse_duration_ms, show_bytes, show_duration_ms};

@@ -19,6 +19,7 @@ use crate::leaves::Wanted;
 use crate::limits::{
     ITEMS_BYTES_MAX, LEASE_BATCHES, PATIENCE_MS_MAX, PATIENCE_MS_MIN, PATIENT_MAX,
 };
+use crate::memory::Memory;
 use crate::pick::Picking;
 use crate::sealing::Sealing;
 use crate::sync::Sync;
@@ -47,6 +48,9 @@ pub(crate) struct Active {
     pub(crate) sealing: Sealing,
     pub(crate) inputs: Inputs,
     pub(crate) keeping: Keeping,
+    /// What earlier jobs tell, if the submitter wants to know.
+    pub(crate) memory: Memory,
+    pub(crate) recalls: bool,
     pub(crate) sync: Sync,
     pub(crate) over: bool,
     /// Whether every unit of every stage has an uncontested outcome.
@@ -98,6 +102,8 @@ impl Active {
             sealing: Sealing::default(),
             inputs: Inputs::default(),
             keeping: Keeping::default(),
+            memory: Memory::default(),
+            recalls: false,
             sync: Sync::new(core.now.mono_ms),
             over: false,
             settled: false,
@@ -157,6 +163,7 @@ impl Active {
             self.settle_contests(core);
             self.tend_sealing(core);
         }
+        self.tend_memory(core);
         self.drop_unwanted_runs(core);
         self.tend_keepers(core);
         self.pursue_results(core);
@@ -268,6 +275,11 @@ impl Active {
                 | Item::Cancel => None,
             },
         )
+    }
+
+    /// Whether something that we have to say is not on disk yet.
+    pub(crate) fn is_speaking(&self) -> bool {
+        self.log.in_flight.is_some() || !self.log.pending.is_empty()
     }
 
     /// Casts our vote in a slot, sealed with the trace root.

@@ -22,10 +22,16 @@ impl Announced {
         manifest: Option<&Manifest>,
     ) -> bool {
         let author = announcement.author();
+        if let Some(known) = self.heard.iter_mut().find(|known| known.author() == author) {
+            let is_news = announcement.value().raises(known.value());
+            if is_news {
+                *known = announcement;
+            }
+            return is_news;
+        }
         let has_room = self.heard.len() < ANNOUNCERS_MAX || self.failed != 0;
-        let is_new = has_room && !self.authors().any(|a| a == author);
         let fits = manifest.is_none_or(|manifest| is_of(&announcement, manifest));
-        if !is_new || !fits {
+        if !has_room || !fits {
             return false;
         }
         if self.heard.len() == ANNOUNCERS_MAX {
@@ -89,9 +95,7 @@ impl From<Signed<Announcement>> for Announced {
     }
 }
 
-/// Whether an announcement says what the manifest says. The stamp is the announcer's own.
+/// Whether an announcement is the submitter's, and says what the manifest says.
 fn is_of(announcement: &Signed<Announcement>, manifest: &Manifest) -> bool {
-    let said = announcement.value();
-    announcement.author() == manifest.submitter
-        && *said == Announcement { stamp: said.stamp, ..Announcement::of(manifest) }
+    announcement.author() == manifest.submitter && announcement.value().is_of(manifest)
 }

@@ -4,14 +4,15 @@
 //! others audit, so that every unit is audited with the policy's probability and nobody knows by whom.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
-use protocol::{About, Execution, Gathered, Hash, Item, Leaves, Loss, PeerId, Slot, Standing};
+use protocol::{About, Execution, Hash, Item, Leaves, Loss, PeerId, Slot, Standing};
 
 use crate::active::Active;
 use crate::core::Core;
-use crate::inputs::few;
+use crate::inputs::{Readable, few};
 use crate::limits::{AUDITS_AT_ONCE, CONFIRM_MS};
-use crate::{Effect, FetchId, FetchLoss, Got, PackWant, RunId, Want};
+use crate::{Effect, FetchId, FetchLoss, Got, PackWant, Reads, RunId, Want};
 
 /// What this node audits in one job.
 #[derive(Debug, Default)]
@@ -35,7 +36,8 @@ pub(crate) struct Audits {
 #[derive(Debug)]
 struct Run {
     stage: u16,
-    gathered: Option<Gathered>,
+    /// Each unit's slot when it was started.
+    slots: BTreeMap<u64, Slot>,
     left: BTreeSet<u64>,
     done: Vec<(u64, Execution)>,
 }
@@ -113,39 +115,40 @@ impl Active {
     /// Starts audits of one stage, together; those whose inputs are on their way wait.
     pub(crate) fn start_audits(&mut self, core: &mut Core) -> bool {
         let stages: BTreeSet<u16> = self.audits.queue.iter().map(|(stage, _)| *stage).collect();
-        for stage in stages {
-            let reads = self.plan().stage(stage).upstream().is_some();
-            let gathered = self.ledger.last_verdict().gathered(stage);
-            let is_coming = !reads || gathered.is_some();
-            if is_coming && !self.is_readable(core, stage) && self.inputs.failed_reading().is_none()
-            {
-                continue;
-            }
-            if self.start_audits_of(core, stage, gathered) {
-                return true;
-            }
-        }
-        false
+        stages.into_iter().any(|stage| self.start_audits_of(core, stage))
     }
 
-    fn start_audits_of(&mut self, core: &mut Core, stage: u16, gathered: Option<Gathered>) -> bool {
-        let mut left = BTreeSet::new();
+    fn start_audits_of(&mut self, core: &mut Core, stage: u16) -> bool {
+        let mut slots = BTreeMap::new();
+        let mut reads = Reads::default();
         let mut queue = std::mem::take(&mut self.audits.queue);
+        let mut looked_at = 0;
         queue.retain(|(of, unit)| {
-            let is_ours = *of == stage && left.len() < AUDITS_AT_ONCE;
-            if is_ours
-                && let Some(slot) = self.ledger.slot(stage, About::Unit(*unit))
-                && !self.has_voted(&slot)
-                && !self.work.is_busy_with(stage, About::Unit(*unit))
-            {
-                left.insert(*unit);
+            if *of != stage || AUDITS_AT_ONCE <= looked_at {
+                return true;
             }
-            !is_ours
+            looked_at += 1;
+            let about = About::Unit(*unit);
+            // What it reads has been revoked: if it stands again, the coin falls the same way.
+            let Some(slot) = self.ledger.slot(stage, about) else { return false };
+            if self.has_voted(&slot) || self.work.is_busy_with(stage, about) {
+                return false;
+            }
+            match self.readable(core, (stage, about)) {
+                Readable::Yes(own) => {
+                    reads.merge(&own);
+                    slots.insert(*unit, slot);
+                    false
+                }
+                Readable::Coming => true,
+                Readable::No => false,
+            }
         });
         self.audits.queue = queue;
-        if left.is_empty() {
+        if slots.is_empty() {
             return false;
         }
+        let left: BTreeSet<u64> = slots.keys().copied().collect();
         let run = RunId(core.id_for(self.id));
         core.push(Effect::Run {
             run,
@@ -153,11 +156,10 @@ impl Active {
             plan: self.plan().clone(),
             stage,
             units: left.iter().copied().collect(),
-            gathered,
-            packs: self.packs_for(stage, gathered),
+            reads: Arc::new(reads),
         });
         core.running += 1;
-        self.audits.runs.insert(run, Run { stage, gathered, left, done: Vec::new() });
+        self.audits.runs.insert(run, Run { stage, slots, left, done: Vec::new() });
         true
     }
 
@@ -190,12 +192,14 @@ impl Active {
 
     /// Sorts what was executed by batch, and gets the leaves that it is compared with.
     fn compare(&mut self, core: &mut Core, run: Run) {
-        let Run { stage, gathered, done, .. } = run;
-        if gathered != self.ledger.last_verdict().gathered(stage) {
-            return;
+        let Run { stage, slots, done, .. } = run;
+        for unit in slots.keys() {
+            self.inputs.done_with(&(stage, About::Unit(*unit)));
         }
         let mut batches: BTreeMap<u32, Vec<(u64, Execution)>> = BTreeMap::new();
-        for (unit, execution) in done {
+        let stands =
+            |unit: u64| self.ledger.slot(stage, About::Unit(unit)).as_ref() == slots.get(&unit);
+        for (unit, execution) in done.into_iter().filter(|(unit, _)| stands(*unit)) {
             let batch = self.plan().partition(stage).batch_of(unit);
             batches.entry(batch).or_default().push((unit, execution));
         }
@@ -243,9 +247,10 @@ impl Active {
         }
         let (packs, holders) = self.packs_of(stage, About::Batch(batch), root);
         let units = self.plan().partition(stage).units_of(batch);
-        let units = units.end - units.start;
-        let holders = few(&holders);
-        (!packs.is_empty()).then_some(PackWant { stage, batch, units, root, packs, holders })
+        let (first_unit, units) = (units.start, units.end - units.start);
+        let (holders, goes_on) = (few(&holders), false);
+        let want = PackWant { stage, batch, first_unit, units, root, packs, holders, goes_on };
+        (!want.packs.is_empty()).then_some(want)
     }
 
     /// The leaves for waiting ballots are here, or nobody gives them: then they are cast without a path,

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use protocol::{BlobRef, Gathered, Hash, JobId, Message, Outcome, PeerId, Plan};
+use protocol::{BlobRef, Hash, JobId, Message, Outcome, PeerId, Plan};
 
-use crate::{FetchId, PackId, ProbeId, Receipt, RecordId, RunId};
+use crate::{FetchId, PackId, ProbeId, Reads, RecallId, Receipt, RecordId, RunId};
 
 /// One thing to do, in the order in which it was polled.
 #[derive(Clone, Debug)]
@@ -57,15 +57,30 @@ pub enum Effect {
         want: Want,
         from: Vec<PeerId>,
     },
-    /// Execute units of one stage. `packs` are what a gathering stage reads, in order of batches.
+    /// Execute units of one stage, which find there what they read of others.
     Run {
         run: RunId,
         job: JobId,
         plan: Arc<Plan>,
         stage: u16,
         units: Vec<u64>,
-        gathered: Option<Gathered>,
-        packs: Vec<BlobRef>,
+        reads: Arc<Reads>,
+    },
+    /// Look up units in the memory of our earlier jobs; what is found is kept as if it had been executed.
+    Recall {
+        recall: RecallId,
+        job: JobId,
+        plan: Arc<Plan>,
+        stage: u16,
+        units: Vec<u64>,
+        reads: Arc<Reads>,
+    },
+    /// Put the outcomes of a sealed job of ours into that memory; these are all of them.
+    Remember {
+        job: JobId,
+        plan: Arc<Plan>,
+        packs: Vec<PackWant>,
+        from: Vec<PeerId>,
     },
     /// Stop a run within a second; units already reported stand.
     Stop {
@@ -129,8 +144,11 @@ pub enum Want {
     Inputs { blobs: Vec<BlobRef>, trees: Vec<BlobRef>, parts: Vec<BlobRef> },
     /// The outcomes' digests from a batch's pack, checked against its root, and nothing else of it.
     Leaves(PackWant),
-    /// Packs with the outputs that are not inside them, each checked against its root.
-    Packs(Vec<PackWant>),
+    /// Packs, each checked against its root, with the outputs that are not inside them or without.
+    Packs { wants: Vec<PackWant>, outputs: bool },
+    /// What these units of a stage need: their parts, and of each pack, checked against its root, the outputs
+    /// that they read.
+    Reads { plan: Arc<Plan>, stage: u16, units: std::ops::Range<u64>, packs: Vec<PackWant> },
 }
 
 /// A batch's outcomes: any of `packs` will do that has `units` outcomes under `root`.
@@ -138,9 +156,12 @@ pub enum Want {
 pub struct PackWant {
     pub stage: u16,
     pub batch: u32,
+    pub first_unit: u64,
     pub units: u64,
     pub root: Hash,
     pub packs: Vec<BlobRef>,
     /// Peers that say they have one of them.
     pub holders: Vec<PeerId>,
+    /// Whether units that ask to be continued are no failures.
+    pub goes_on: bool,
 }

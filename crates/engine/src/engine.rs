@@ -36,7 +36,7 @@ impl Engine {
         self.core.now = now;
         match event {
             Event::Resumed { records, executions } => self.resume(records, executions),
-            Event::Submit { manifest, stamp } => self.submit(manifest, stamp),
+            Event::Submit { manifest, stamp, recalls } => self.submit(manifest, stamp, recalls),
             Event::Stamped { stamp } => self.stamped(stamp),
             Event::Open { job } => self.open(job),
             Event::Cancel { job } => self.cancel(job),
@@ -62,6 +62,11 @@ impl Engine {
             Event::Packed { pack, blob } => self.with_owner(pack.0, |core, job| {
                 if let Some(active) = job.active() {
                     active.packed(core, pack, blob);
+                }
+            }),
+            Event::Recalled { recall, units } => self.with_owner(recall.0, |core, job| {
+                if let Some(active) = job.active() {
+                    active.recalled(core, recall, units);
                 }
             }),
             Event::Probed { probe, held } => self.with_owner(probe.0, |_, job| {
@@ -192,13 +197,14 @@ impl Engine {
         self.core.send(peer, Message::Hello(Hello { works, keeps, stamp }));
     }
 
-    fn submit(&mut self, manifest: Manifest, stamp: Option<Stamp>) {
+    fn submit(&mut self, manifest: Manifest, stamp: Option<Stamp>, recalls: bool) {
         let id = manifest.job();
         let now = self.core.now.mono_ms;
         let announcement = Announcement { stamp, ..Announcement::of(&manifest) };
         let announcement = self.core.config.keypair.sign(self.core.config.network, announcement);
         let job = self.jobs.entry(id).or_insert_with(|| Job::new(id, now));
         job.submitted = true;
+        job.recalls = recalls;
         job.announced = announcement.into();
         let record = RecordId(self.core.id_for(id));
         self.core.push(Effect::Record { id: Some(record), record: job.entry().record() });
@@ -306,6 +312,7 @@ impl Engine {
         }
         let job = self.jobs.entry(id).or_insert_with(|| Job::new(id, now.mono_ms));
         let mut announced = std::mem::take(&mut job.announced);
+        let is_raised = announced.authors().any(|author| author == announcement.author());
         let is_news = announced.hear(announcement, job.manifest());
         job.announced = announced;
         if !is_news || matches!(job.phase, Phase::Broken { .. }) {
@@ -313,7 +320,7 @@ impl Engine {
         }
         if matches!(job.phase, Phase::Seeking(_)) {
             job.phase = Phase::Noted;
-        } else if job.manifest().is_some() {
+        } else if job.manifest().is_some() && !is_raised {
             // Those before it were false, and may have kept it from others.
             let peers: Vec<PeerId> = self.core.links.keys().copied().collect();
             for peer in peers {
@@ -480,6 +487,8 @@ impl Engine {
             if let Some(active) = job.active() {
                 active.advance(&mut self.core);
             }
+            job.publish(&mut self.core);
+            job.send_away(&mut self.core);
             job.pursue(&mut self.core);
             self.core.push(Effect::Changed { job: id });
         }
@@ -491,12 +500,8 @@ impl Engine {
             return;
         }
         while self.core.running < self.core.config.cores {
-            let core = &self.core;
-            let mut queue: Vec<(u64, u8, u64, JobId)> =
-                self.jobs.values().filter_map(|job| turn(core, job)).collect();
-            queue.sort();
             let mut started = false;
-            for (.., id) in queue {
+            for id in self.queue() {
                 let active = self.jobs.get_mut(&id).and_then(Job::active);
                 if active.is_some_and(|active| active.take_work(&mut self.core)) {
                     started = true;
@@ -507,6 +512,18 @@ impl Engine {
                 return;
             }
         }
+        // One after the other: whoever comes first is the likeliest to run next.
+        if let Some(active) = self.queue().first().and_then(|id| self.jobs.get_mut(id)?.active()) {
+            active.prefetch(&mut self.core);
+        }
+    }
+
+    /// Jobs with work for this node, the next one first.
+    fn queue(&self) -> Vec<JobId> {
+        let mut queue: Vec<(u64, u8, u64, JobId)> =
+            self.jobs.values().filter_map(|job| turn(&self.core, job)).collect();
+        queue.sort();
+        queue.into_iter().map(|(.., id)| id).collect()
     }
 }
 

@@ -30,6 +30,8 @@ ids!(
     PackId,
     /// Names a challenge to a keeper.
     ProbeId,
+    /// Names a look into the memory of earlier jobs.
+    RecallId,
     /// Names a gossip message that waits for its judgement.
     Receipt,
 );
@@ -41,8 +43,8 @@ pub enum Event {
     /// batch was not packed yet.
     Resumed { records: Vec<(Vec<u8>, Vec<u8>)>, executions: Vec<(JobId, u16, u64, Execution)> },
     /// The owner submits a job whose manifest and blobs are all in the store, with the job's stamp if the
-    /// network asks strangers for one.
-    Submit { manifest: Manifest, stamp: Option<Stamp> },
+    /// network asks strangers for one. With `recalls`, what earlier jobs have verified is not executed again.
+    Submit { manifest: Manifest, stamp: Option<Stamp>, recalls: bool },
     /// Our identity stamp is made.
     Stamped { stamp: Stamp },
     /// The owner asks for a job by id, wherever it is.
@@ -67,6 +69,8 @@ pub enum Event {
     Packed { pack: PackId, blob: BlobRef },
     /// A keeper has answered a challenge with the right bytes, or not.
     Probed { probe: ProbeId, held: bool },
+    /// What earlier jobs of ours have verified: the outcomes of all units of a batch, or none.
+    Recalled { recall: RecallId, units: Vec<(u64, Execution)> },
     /// Time has passed.
     Tick,
 }

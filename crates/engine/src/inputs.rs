@@ -1,32 +1,58 @@
 //! Bytes that a job needs here: inputs before it runs, packs between stages, results at the end.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use protocol::{About, Assurance, BlobRef, Gathered, Hash, PeerId, Slot, Standing, UnitVerdict};
+use protocol::{
+    About, Assurance, BlobRef, Gathered, Hash, PeerId, Roots, Slot, Source, Standing, UnitVerdict,
+};
 
 use crate::active::Active;
 use crate::core::Core;
 use crate::job::{Attempt, fetch_when_due, inputs_of, providers};
-use crate::limits::HOLDERS_MAX;
-use crate::{BatchResult, FetchId, FetchLoss, Got, PackWant, Want};
+use crate::limits::{HOLDERS_MAX, LOOKS_MAX, READINGS_KEPT};
+use crate::{BatchResult, FetchId, FetchLoss, Got, PackWant, Reads, Want};
 
 /// How far the job's bytes have come.
 #[derive(Debug, Default)]
 pub(crate) struct Inputs {
+    /// What is needed whichever units are run.
     base: State<()>,
-    /// Packs that a stage reads, for what it gathers.
-    packs: BTreeMap<u16, (Gathered, State<Reading>)>,
+    /// All parts of the datasets, too, where somebody relies on us for them.
+    parts: State<()>,
+    /// What batches and units read that are about to run here.
+    readings: BTreeMap<(u16, About), Reading>,
+    /// Packs of batches that others read, only to see whether outcomes in them have failed.
+    looks: BTreeMap<(u16, u32), (Hash, State<u64>)>,
     /// Results of the final stages, for who asked for them.
     results: State<u64>,
     why: Option<String>,
 }
 
-/// What a gathering stage runs on.
+/// What one batch or unit runs on.
+#[derive(Debug)]
+struct Reading {
+    gathered: Option<Gathered>,
+    state: State<Read>,
+    /// Where the packs are from that are on their way.
+    wanted: Vec<BatchResult>,
+}
+
+/// Everything that a batch or unit reads.
 #[derive(Clone, Debug)]
-pub(crate) struct Reading {
-    pub(crate) packs: Vec<BlobRef>,
-    /// Outcomes that are not successes: then the stage is not run.
-    pub(crate) failed: u64,
+struct Read {
+    reads: Arc<Reads>,
+    /// Outcomes that are not successes: then it is not run.
+    failed: u64,
+}
+
+/// How far what a batch or unit reads has come.
+#[derive(Clone, Debug)]
+pub(crate) enum Readable {
+    Yes(Arc<Reads>),
+    Coming,
+    /// Some of it has no outcome yet, or has failed.
+    No,
 }
 
 #[derive(Debug, Default)]
@@ -59,12 +85,9 @@ impl Inputs {
         matches!(self.base, State::Here(()))
     }
 
-    /// What a stage reads, if it is here and still what stands.
-    pub(crate) fn reading(&self, stage: u16, gathered: Gathered) -> Option<&Reading> {
-        match self.packs.get(&stage) {
-            Some((own, State::Here(reading))) if *own == gathered => Some(reading),
-            Some(_) | None => None,
-        }
+    /// Whether everything is here that others may ask a keeper for.
+    pub(crate) fn are_all_here(&self) -> bool {
+        self.are_here() && matches!(self.parts, State::Here(()))
     }
 
     /// Results that are here, with the number of outcomes that are not successes.
@@ -76,11 +99,35 @@ impl Inputs {
     }
 
     /// Outcomes that are not successes in a stage that another one reads.
-    pub(crate) fn failed_reading(&self) -> Option<(u16, u64)> {
-        self.packs.iter().find_map(|(stage, (_, state))| match state {
-            State::Here(reading) if reading.failed != 0 => Some((*stage, reading.failed)),
+    pub(crate) fn failed_reading(&self, active: &Active) -> Option<(u16, u64)> {
+        let looks = self.looks.iter().find_map(|((stage, _), (_, state))| match state {
+            State::Here(failed) if *failed != 0 => Some((*stage, *failed)),
             State::Here(_) | State::Absent | State::Coming(_) => None,
-        })
+        });
+        let readings = || {
+            self.readings.iter().find_map(|((stage, _), reading)| match &reading.state {
+                State::Here(Read { failed, .. }) if *failed != 0 => {
+                    let upstream = active.plan().stage(*stage).upstreams().next();
+                    Some((upstream.unwrap_or(*stage), *failed))
+                }
+                State::Here(_) | State::Absent | State::Coming(_) => None,
+            })
+        };
+        looks.or_else(readings)
+    }
+
+    /// How many batches and units have what they read on its way.
+    pub(crate) fn coming(&self) -> usize {
+        self.readings.values().filter(|r| matches!(r.state, State::Coming(_))).count()
+    }
+
+    /// What a batch or unit has read is not needed any more.
+    pub(crate) fn done_with(&mut self, place: &(u16, About)) {
+        let has_failed =
+            |reading: &Reading| matches!(&reading.state, State::Here(r) if r.failed != 0);
+        if self.readings.get(place).is_some_and(|reading| !has_failed(reading)) {
+            self.readings.remove(place);
+        }
     }
 
     /// What keeps the inputs from being here.
@@ -90,8 +137,10 @@ impl Inputs {
 
     fn is_anything_due(&self, now_ms: u64) -> bool {
         self.base.is_due(now_ms)
+            || self.parts.is_due(now_ms)
             || self.results.is_due(now_ms)
-            || self.packs.values().any(|(_, state)| state.is_due(now_ms))
+            || self.readings.values().any(|reading| reading.state.is_due(now_ms))
+            || self.looks.values().any(|(_, state)| state.is_due(now_ms))
     }
 
     /// A module, file or pack has gone missing under a run: it is fetched again.
@@ -99,7 +148,10 @@ impl Inputs {
         if self.are_here() {
             self.base = State::Absent;
         }
-        self.packs.retain(|_, (_, state)| !matches!(state, State::Here(_)));
+        if matches!(self.parts, State::Here(())) {
+            self.parts = State::Absent;
+        }
+        self.readings.retain(|_, reading| !matches!(reading.state, State::Here(_)));
     }
 }
 
@@ -110,6 +162,10 @@ impl Active {
         if needed && matches!(self.inputs.base, State::Absent) {
             self.inputs.base = State::Coming(Attempt::now(core.now.mono_ms));
         }
+        let holds_all = self.submitted || self.kept_for.is_some();
+        if holds_all && matches!(self.inputs.parts, State::Absent) {
+            self.inputs.parts = State::Coming(Attempt::now(core.now.mono_ms));
+        }
         let (id, now, plan) = (self.id, core.now.mono_ms, self.plan().clone());
         let from = if self.inputs.is_anything_due(now) {
             providers(core, Some(self.submitter()), &self.holders())
@@ -117,32 +173,23 @@ impl Active {
             Vec::new()
         };
         if let State::Coming(attempt) = &mut self.inputs.base {
-            fetch_when_due(core, id, attempt, now, from.clone(), || inputs_of(&plan));
+            fetch_when_due(core, id, attempt, now, from.clone(), || inputs_of(&plan, false));
         }
-        let packs = self.inputs.packs.values().filter_map(|(_, state)| state.pause());
-        for retry_ms in packs.chain(self.inputs.results.pause()).filter(|retry_ms| now < *retry_ms)
-        {
+        if let State::Coming(attempt) = &mut self.inputs.parts {
+            fetch_when_due(core, id, attempt, now, from.clone(), || inputs_of(&plan, true));
+        }
+        let pauses = self.inputs.readings.values().filter_map(|reading| reading.state.pause());
+        let looks = self.inputs.looks.values().filter_map(|(_, state)| state.pause());
+        let parts = self.inputs.parts.pause();
+        let pauses = pauses.chain(parts).chain(looks).chain(self.inputs.results.pause());
+        for retry_ms in pauses.filter(|retry_ms| now < *retry_ms) {
             core.wake_at(retry_ms);
         }
-        let wants: BTreeMap<u16, Want> = self
-            .inputs
-            .packs
-            .iter()
-            .filter_map(|(stage, (_, state))| match state {
-                State::Coming(attempt) if attempt.is_due(now) => {
-                    Some((*stage, self.packs_read_by(*stage)?))
-                }
-                State::Coming(_) | State::Absent | State::Here(_) => None,
-            })
-            .collect();
-        for (stage, want) in wants {
-            if let Some((_, State::Coming(attempt))) = self.inputs.packs.get_mut(&stage) {
-                fetch_when_due(core, id, attempt, now, from.clone(), || want);
-            }
-        }
+        self.pursue_readings(core, &from);
+        self.pursue_looks(core, &from);
         let results = match &self.inputs.results {
             State::Coming(attempt) if attempt.is_due(now) => {
-                self.results().map(|all| Want::Packs(all.iter().map(want).collect()))
+                self.results().map(|all| self.packs(&all, true))
             }
             State::Coming(_) | State::Absent | State::Here(_) => None,
         };
@@ -151,28 +198,127 @@ impl Active {
         }
     }
 
-    /// Asks for what a stage reads, unless it is on its way.
-    pub(crate) fn want_reading(&mut self, core: &mut Core, stage: u16, gathered: Gathered) {
-        let current = self.inputs.packs.get(&stage).is_some_and(|(own, _)| *own == gathered);
-        if !current {
-            self.inputs
-                .packs
-                .insert(stage, (gathered, State::Coming(Attempt::now(core.now.mono_ms))));
+    /// What a batch or unit needs to run, if it is here; asks for it if not.
+    pub(crate) fn readable(&mut self, core: &mut Core, place: (u16, About)) -> Readable {
+        let (stage, about) = place;
+        let plan = self.plan().clone();
+        let is_dependent = plan.is_dependent(stage);
+        if !is_dependent && !matches!(plan.stage(stage).source, Source::Parts(_)) {
+            return Readable::Yes(Arc::default());
+        }
+        let gathered = self.ledger.last_verdict().gathered(&plan, stage, about);
+        if is_dependent && gathered.is_none() {
+            return Readable::No;
+        }
+        match self.inputs.readings.get(&place).filter(|own| own.gathered == gathered) {
+            Some(Reading { state: State::Here(read), .. }) if read.failed == 0 => {
+                Readable::Yes(Arc::clone(&read.reads))
+            }
+            Some(Reading { state: State::Here(_), .. }) => Readable::No,
+            Some(Reading { state: State::Coming(_) | State::Absent, .. }) => Readable::Coming,
+            None => {
+                self.forget_readings();
+                let state = State::Coming(Attempt::now(core.now.mono_ms));
+                let reading = Reading { gathered, state, wanted: Vec::new() };
+                self.inputs.readings.insert(place, reading);
+                let from = providers(core, Some(self.submitter()), &self.holders());
+                self.pursue_readings(core, &from);
+                Readable::Coming
+            }
+        }
+    }
+
+    /// Lets go of what was here for batches that others have settled.
+    fn forget_readings(&mut self) {
+        if self.inputs.readings.len() < READINGS_KEPT {
+            return;
+        }
+        let (verdict, plan) = (self.ledger.last_verdict(), self.ledger.plan());
+        self.inputs.readings.retain(|(stage, about), reading| {
+            let batch = match about {
+                About::Batch(batch) => *batch,
+                About::Unit(unit) => plan.partition(*stage).batch_of(*unit),
+            };
+            let has_failed = matches!(&reading.state, State::Here(read) if read.failed != 0);
+            has_failed || !verdict.batch(*stage, batch).is_settled()
+        });
+    }
+
+    /// Perhaps outcomes failed, so that nobody runs what reads them: only their bytes tell.
+    fn look_at_what_is_read(&mut self, core: &Core) {
+        let (plan, verdict) = (self.ledger.plan(), self.ledger.last_verdict());
+        let coming = |(_, state): &&(Hash, State<u64>)| matches!(state, State::Coming(_));
+        let mut room = LOOKS_MAX.saturating_sub(self.inputs.looks.values().filter(coming).count());
+        for stage in plan.stages().filter(|stage| plan.is_dependent(*stage)) {
+            for batch in 0..plan.partition(stage).batches() {
+                let is_waiting = !verdict.batch(stage, batch).is_settled();
+                if !is_waiting || verdict.gathered(plan, stage, About::Batch(batch)).is_none() {
+                    continue;
+                }
+                let reads = plan.reads(stage, plan.partition(stage).units_of(batch)).into_iter();
+                for at in reads.flat_map(|read| read.batches.map(move |b| (read.stage, b))) {
+                    let Some(root) = verdict.of_batch(at.0, at.1) else { continue };
+                    if self.inputs.looks.get(&at).is_some_and(|(own, _)| *own == root) {
+                        continue;
+                    }
+                    if room == 0 {
+                        return;
+                    }
+                    room -= 1;
+                    let state = State::Coming(Attempt::now(core.now.mono_ms));
+                    self.inputs.looks.insert(at, (root, state));
+                }
+            }
+        }
+    }
+
+    /// Starts to fetch what batches and units read that are about to run.
+    fn pursue_readings(&mut self, core: &mut Core, from: &[PeerId]) {
+        let now = core.now.mono_ms;
+        let due: Vec<(u16, About)> = self
+            .inputs
+            .readings
+            .iter()
+            .filter(|(_, reading)| reading.state.is_due(now))
+            .map(|(place, _)| *place)
+            .collect();
+        for (stage, about) in due {
+            let plan = self.plan().clone();
+            let units = self.units_of(stage, about);
+            let reads = plan.reads(stage, units.clone()).into_iter();
+            let batches = reads.flat_map(|read| read.batches.map(move |batch| (read.stage, batch)));
+            let all: Option<Vec<Vec<BatchResult>>> =
+                batches.map(|(stage, batch)| self.outcomes_of_batch(stage, batch)).collect();
+            // Without its packs anywhere, what it reads may have changed: then it is asked for anew.
+            let Some(all) = all else { continue };
+            let wanted: Vec<BatchResult> = all.into_iter().flatten().collect();
+            let wants = wanted.iter().map(|result| self.want(result)).collect();
+            let Some(reading) = self.inputs.readings.get_mut(&(stage, about)) else { continue };
+            reading.wanted = wanted;
+            let State::Coming(attempt) = &mut reading.state else { continue };
+            let want = || Want::Reads { plan, stage, units, packs: wants };
+            fetch_when_due(core, self.id, attempt, now, from.to_vec(), want);
+        }
+    }
+
+    fn pursue_looks(&mut self, core: &mut Core, from: &[PeerId]) {
+        let now = core.now.mono_ms;
+        let due = self.inputs.looks.iter().filter(|(_, (_, state))| state.is_due(now));
+        let due: Vec<(u16, u32)> = due.map(|(at, _)| *at).collect();
+        for (stage, batch) in due {
+            let Some(all) = self.outcomes_of_batch(stage, batch) else { continue };
+            let want = self.packs(&all, false);
+            if let Some((_, State::Coming(attempt))) = self.inputs.looks.get_mut(&(stage, batch)) {
+                fetch_when_due(core, self.id, attempt, now, from.to_vec(), || want);
+            }
         }
     }
 
     /// Once everything is verified, who submitted or opened the job gets its results.
     pub(crate) fn pursue_results(&mut self, core: &mut Core) {
         let wanted = self.submitted || self.opened;
-        let looks = wanted || self.kept_for.is_some() || self.is_anchor(core.me);
-        if looks && !self.over && self.sync.is_quiet() {
-            // Perhaps outcomes failed, so that nobody runs what reads them: only their bytes tell.
-            for stage in self.plan().stages() {
-                let gathered = self.ledger.last_verdict().gathered(stage);
-                if let Some(gathered) = gathered {
-                    self.want_reading(core, stage, gathered);
-                }
-            }
+        if !self.over && self.sync.is_quiet() {
+            self.look_at_what_is_read(core);
         }
         if wanted && self.is_settled() && matches!(self.inputs.results, State::Absent) {
             self.inputs.results = State::Coming(Attempt::now(core.now.mono_ms));
@@ -186,7 +332,6 @@ impl Active {
         if self.take_leaves(core, fetch, &got) || self.take_wanted_leaves(core, fetch, &got) {
             return;
         }
-        self.picking.touch_all();
         let is_it = |attempt: &Attempt| attempt.under_way == Some(fetch);
         let now = core.now.mono_ms;
         self.inputs.why = match &got {
@@ -198,78 +343,108 @@ impl Active {
             Err(FetchLoss::NoRoom) => Some("this node has no room for the job's data".to_owned()),
         };
         if matches!(&self.inputs.base, State::Coming(attempt) if is_it(attempt)) {
+            self.picking.touch_all();
             settle(core, &mut self.inputs.base, got.map(|_| ()).map_err(|_| ()), now);
+        } else if matches!(&self.inputs.parts, State::Coming(attempt) if is_it(attempt)) {
+            settle(core, &mut self.inputs.parts, got.map(|_| ()).map_err(|_| ()), now);
         } else if matches!(&self.inputs.results, State::Coming(attempt) if is_it(attempt)) {
             settle(core, &mut self.inputs.results, got.map(failed_of).map_err(|_| ()), now);
+        } else if let Some((place, reading)) =
+            self.inputs.readings.iter_mut().find(
+                |(_, reading)| matches!(&reading.state, State::Coming(attempt) if is_it(attempt)),
+            )
+        {
+            let place = *place;
+            let verdict = self.ledger.last_verdict();
+            let root = |at: &BatchResult| verdict.of_batch(at.stage, at.batch);
+            let wanted = std::mem::take(&mut reading.wanted);
+            let got = got.map(|got| read_of(got, &wanted, root)).map_err(|_| ());
+            let units = match place.1 {
+                About::Batch(batch) => self.ledger.plan().partition(place.0).units_of(batch),
+                About::Unit(unit) => unit..unit + 1,
+            };
+            let is_stale = |read: &Read| {
+                let plan = self.ledger.plan();
+                plan.gathered(place.0, units.clone(), &*read.reads) != reading.gathered
+            };
+            if got.as_ref().is_ok_and(is_stale) {
+                // What it reads was revoked meanwhile, and perhaps stands otherwise by now.
+                self.inputs.readings.remove(&place);
+            } else {
+                settle(core, &mut reading.state, got, now);
+            }
+            self.touch(place);
+            self.work.wanted_units.extend(match place.1 {
+                About::Unit(unit) if self.work.waiting.remove(&(place.0, unit)) => {
+                    Some((place.0, unit))
+                }
+                About::Unit(_) | About::Batch(_) => None,
+            });
         } else {
-            let state = self.inputs.packs.values_mut().map(|(_, state)| state);
+            let state = self.inputs.looks.values_mut().map(|(_, state)| state);
             let mut mine =
                 state.filter(|state| matches!(state, State::Coming(attempt) if is_it(attempt)));
             if let Some(state) = mine.next() {
-                settle(core, state, got.map(reading_of).map_err(|_| ()), now);
+                settle(core, state, got.map(failed_of).map_err(|_| ()), now);
             }
         }
     }
 
     /// The outcomes of the stages that no other stage reads, once all of them exist.
     pub(crate) fn results(&self) -> Option<Vec<BatchResult>> {
-        let stages = &self.plan().manifest().stages;
-        let read = |stage: u16| stages.iter().any(|other| other.upstream() == Some(stage));
         let mut results = Vec::new();
-        for stage in self.plan().stages().filter(|stage| !read(*stage)) {
+        for stage in self.plan().stages().filter(|stage| !self.plan().is_read(*stage)) {
             results.extend(self.outcomes_of(stage)?);
         }
         Some(results)
     }
 
-    fn packs_read_by(&self, stage: u16) -> Option<Want> {
-        let upstream = self.plan().stage(stage).upstream()?;
-        Some(Want::Packs(self.outcomes_of(upstream)?.iter().map(want).collect()))
+    /// Where the outcomes of a whole stage are.
+    pub(crate) fn outcomes_of(&self, stage: u16) -> Option<Vec<BatchResult>> {
+        let batches = 0..self.plan().partition(stage).batches();
+        let all: Option<Vec<_>> =
+            batches.map(|batch| self.outcomes_of_batch(stage, batch)).collect();
+        Some(all?.into_iter().flatten().collect())
     }
 
-    /// Where the outcomes of a whole stage are, by batch, or by unit where ballots accepted them.
-    fn outcomes_of(&self, stage: u16) -> Option<Vec<BatchResult>> {
-        let mut results = Vec::new();
-        for batch in 0..self.plan().partition(stage).batches() {
-            let verdict = self.ledger.last_verdict().batch(stage, batch);
-            let root = verdict.effective?;
-            let assurance = self.ledger.last_verdict().assurance(self.plan(), stage, batch);
-            let units = self.plan().partition(stage).units_of(batch);
-            // Where ballots alone have accepted every unit, somebody may have packed the batch, too; but
-            // that one may be alone with it and keep it.
-            let (packs, holders) = self.packs_of(stage, About::Batch(batch), root);
-            let stands = match &verdict.standing {
-                Standing::Quorum { root: standing, .. } => *standing == root,
-                Standing::SelfExecuted { .. } => true,
-                Standing::Open => false,
-            };
-            let by_units = self.outcomes_by_unit(stage, batch, assurance);
-            if let Some(of_units) = by_units.filter(|units| {
-                let all = units.iter().all(|unit| !unit.packs.is_empty());
-                !stands && (all || packs.is_empty())
-            }) {
-                results.extend(of_units);
-                continue;
-            }
-            if !stands && packs.is_empty() {
-                return None;
-            }
-            let alone = matches!(verdict.standing, Standing::SelfExecuted { .. });
-            let verified = verdict.is_sealed || !alone;
-            let (first_unit, units) = (units.start, units.end - units.start);
-            results.push(BatchResult {
-                stage,
-                batch,
-                first_unit,
-                units,
-                root,
-                packs,
-                holders,
-                verified,
-                assurance,
-            });
+    /// Where the outcomes of a batch are: together, or by unit where ballots accepted them.
+    fn outcomes_of_batch(&self, stage: u16, batch: u32) -> Option<Vec<BatchResult>> {
+        let verdict = self.ledger.last_verdict().batch(stage, batch);
+        let root = verdict.effective?;
+        let assurance = self.ledger.last_verdict().assurance(self.plan(), stage, batch);
+        let units = self.plan().partition(stage).units_of(batch);
+        // Where ballots alone have accepted every unit, somebody may have packed the batch, too; but
+        // that one may be alone with it and keep it.
+        let (packs, holders) = self.packs_of(stage, About::Batch(batch), root);
+        let stands = match &verdict.standing {
+            Standing::Quorum { root: standing, .. } => *standing == root,
+            Standing::SelfExecuted { .. } => true,
+            Standing::Open => false,
+        };
+        let by_units = self.outcomes_by_unit(stage, batch, assurance);
+        if let Some(of_units) = by_units.filter(|units| {
+            let all = units.iter().all(|unit| !unit.packs.is_empty());
+            !stands && (all || packs.is_empty())
+        }) {
+            return Some(of_units);
         }
-        Some(results)
+        if !stands && packs.is_empty() {
+            return None;
+        }
+        let alone = matches!(verdict.standing, Standing::SelfExecuted { .. });
+        let verified = verdict.is_sealed || !alone;
+        let (first_unit, units) = (units.start, units.end - units.start);
+        Some(vec![BatchResult {
+            stage,
+            batch,
+            first_unit,
+            units,
+            root,
+            packs,
+            holders,
+            verified,
+            assurance,
+        }])
     }
 
     /// The outcomes of a batch that ballots have accepted unit by unit.
@@ -321,15 +496,23 @@ impl Active {
         (packs, holders)
     }
 
+    fn packs(&self, results: &[BatchResult], outputs: bool) -> Want {
+        let wants = results.iter().map(|result| self.want(result)).collect();
+        Want::Packs { wants, outputs }
+    }
+
+    pub(crate) fn want(&self, result: &BatchResult) -> PackWant {
+        let BatchResult { stage, batch, first_unit, units, root, ref packs, ref holders, .. } =
+            *result;
+        let (packs, holders) = (packs.clone(), few(holders));
+        let goes_on = self.plan().goes_on(stage);
+        PackWant { stage, batch, first_unit, units, root, packs, holders, goes_on }
+    }
+
     /// The slot of a batch or unit under the last verdict.
     pub(crate) fn slot_now(&self, stage: u16, about: About) -> Option<Slot> {
         self.ledger.slot(stage, about)
     }
-}
-
-fn want(result: &BatchResult) -> PackWant {
-    let BatchResult { stage, batch, units, root, ref packs, ref holders, .. } = *result;
-    PackWant { stage, batch, units, root, packs: packs.clone(), holders: few(holders) }
 }
 
 /// Some of a pack's voters are enough to ask.
@@ -344,13 +527,19 @@ fn failed_of(got: Got) -> u64 {
     }
 }
 
-fn reading_of(got: Got) -> Reading {
-    match got {
-        Got::Packs { packs, failed } => Reading { packs, failed },
-        Got::Manifest(_) | Got::Inputs { .. } | Got::Leaves(_) => {
-            Reading { packs: vec![], failed: 0 }
+/// What a fetch has brought of these batches, whose roots stand.
+fn read_of(got: Got, wanted: &[BatchResult], root: impl Fn(&BatchResult) -> Option<Hash>) -> Read {
+    let mut reads = Reads::default();
+    let (packs, failed) = match got {
+        Got::Packs { packs, failed } => (packs, failed),
+        Got::Manifest(_) | Got::Inputs { .. } | Got::Leaves(_) => (Vec::new(), 0),
+    };
+    for (result, pack) in wanted.iter().zip(packs) {
+        if let Some(root) = root(result) {
+            reads.insert(result.stage, result.batch, root, (result.first_unit, pack));
         }
     }
+    Read { reads: Arc::new(reads), failed }
 }
 
 fn settle<T>(core: &mut Core, state: &mut State<T>, got: Result<T, ()>, now_ms: u64) {

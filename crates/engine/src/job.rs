@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use protocol::limits::LEVEL_MAX;
 use protocol::{
     Announcement, BlobRef, Execution, Hash, Ledger, Manifest, Message, PeerId, Plan, Signed, Slot,
     Step,
@@ -36,6 +37,10 @@ pub(crate) struct Job {
     early: Vec<Signed<Step>>,
     traces: BTreeMap<Slot, Hash>,
     executions: BTreeMap<(u16, u64), Execution>,
+    /// Whether outcomes of earlier jobs stand in for execution.
+    pub(crate) recalls: bool,
+    /// Whether our own submission is on disk, and nobody was told of it yet.
+    unannounced: bool,
 }
 
 /// How far a job has come here.
@@ -94,6 +99,8 @@ impl Job {
             early: Vec::new(),
             traces: BTreeMap::new(),
             executions: BTreeMap::new(),
+            recalls: false,
+            unannounced: false,
         }
     }
 
@@ -240,6 +247,7 @@ impl Job {
         active.submitted = self.submitted;
         active.opened = self.opened;
         active.kept_for = self.kept_for;
+        active.recalls = self.recalls;
         for step in std::mem::take(&mut self.early) {
             active.resume(core, step);
         }
@@ -275,6 +283,26 @@ impl Job {
         from_ms <= core.now.mono_ms
     }
 
+    /// Once nobody is needed who is not there, its submitter announces the job anew, at a level that nobody
+    /// has: who has waited for its turn waits longer, and who comes later need not join.
+    pub(crate) fn send_away(&mut self, core: &mut Core) {
+        let is_public = self.submitted && self.submission.is_none();
+        let Some(known) = self.announced.first().filter(|known| {
+            is_public && known.author() == core.me && known.value().level < LEVEL_MAX
+        }) else {
+            return;
+        };
+        let higher = Announcement { level: LEVEL_MAX, ..known.value().clone() };
+        if !self.active().is_some_and(|active| active.has_enough_peers()) {
+            return;
+        }
+        self.announced = core.config.keypair.sign(core.config.network, higher).into();
+        self.note(core);
+        for message in announce(self) {
+            core.push(Effect::Announce { message });
+        }
+    }
+
     fn try_later(&mut self, core: &mut Core) {
         let now = core.now.mono_ms;
         if let Phase::Manifest(attempt) | Phase::Parts { attempt, .. } = &mut self.phase {
@@ -306,15 +334,24 @@ impl Job {
         }
     }
 
-    /// Our own submission is on disk: now everybody may hear of it.
+    /// Tells everybody of our own submission once it is on disk, and everything that memory knows of it.
+    pub(crate) fn publish(&mut self, core: &mut Core) {
+        let is_recalling = |job: &mut Self| job.active().is_some_and(|a| a.is_recalling());
+        if !self.unannounced || is_recalling(self) {
+            return;
+        }
+        self.unannounced = false;
+        for message in announce(self) {
+            core.push(Effect::Announce { message });
+        }
+        let blobs = self.active().map_or_else(Vec::new, |active| active.plan().manifest().blobs());
+        core.push(Effect::Provide { job: self.id, blobs });
+    }
+
+    /// A record is on disk: our own submission, or a step.
     pub(crate) fn recorded(&mut self, core: &mut Core, record: RecordId) {
         if self.submission.take_if(|own| *own == record).is_some() {
-            for message in announce(self) {
-                core.push(Effect::Announce { message });
-            }
-            let blobs =
-                self.active().map_or_else(Vec::new, |active| active.plan().manifest().blobs());
-            core.push(Effect::Provide { job: self.id, blobs });
+            self.unannounced = true;
         } else if let Some(active) = self.active() {
             active.recorded(core, record);
         }
@@ -408,12 +445,10 @@ pub(crate) fn fetch_when_due(
     }
 }
 
-/// What a worker or keeper of a job has to hold.
-pub(crate) fn inputs_of(plan: &Plan) -> Want {
+/// What a worker of a job has to hold, whichever units it runs; or all of a job, the parts of its datasets,
+/// too.
+pub(crate) fn inputs_of(plan: &Plan, all: bool) -> Want {
     let manifest = plan.manifest();
-    let trees: Vec<BlobRef> = manifest.stages.iter().flat_map(|stage| stage.trees()).collect();
-    let mut blobs = manifest.blobs();
-    blobs.retain(|blob| !trees.contains(blob));
     let parts = manifest.stages.iter().filter_map(|stage| match &stage.source {
         Source::Parts(parts) => Some(parts.tree),
         Source::Range(_)
@@ -422,7 +457,12 @@ pub(crate) fn inputs_of(plan: &Plan) -> Want {
         | Source::Gather(_)
         | Source::ByName(_) => None,
     });
-    Want::Inputs { blobs, parts: parts.collect(), trees }
+    let parts: Vec<BlobRef> = parts.collect();
+    let trees = manifest.stages.iter().flat_map(|stage| stage.trees());
+    let trees: Vec<BlobRef> = trees.filter(|tree| all || !parts.contains(tree)).collect();
+    let mut blobs = manifest.blobs();
+    blobs.retain(|blob| !trees.contains(blob));
+    Want::Inputs { blobs, parts, trees }
 }
 
 /// The messages that tell a neighbour about a job.

@@ -51,8 +51,8 @@ impl Active {
             self.find_keepers(core);
         }
         let waiting = self.kept_for.filter(|submitter| self.keeping.answered != Some(*submitter));
-        if let Some(submitter) =
-            waiting.filter(|submitter| self.inputs.are_here() && core.links.contains_key(submitter))
+        if let Some(submitter) = waiting
+            .filter(|submitter| self.inputs.are_all_here() && core.links.contains_key(submitter))
         {
             self.keeping.answered = Some(submitter);
             core.send(submitter, Message::Kept(self.id));

@@ -87,12 +87,13 @@ impl Active {
         if packs.is_empty() {
             return;
         }
-        let units = self.plan().partition(stage).units_of(batch).count() as u64;
+        let units = self.plan().partition(stage).units_of(batch);
+        let (first_unit, units) = (units.start, units.end - units.start);
         let from = self.holders();
-        let holders = few(&holders);
+        let (holders, goes_on) = (few(&holders), false);
         let attempt = self.wanted.attempts.entry((slot, root)).or_insert_with(|| Attempt::now(now));
-        let want = || Want::Leaves(PackWant { stage, batch, units, root, packs, holders });
-        fetch_when_due(core, self.id, attempt, now, from, want);
+        let want = PackWant { stage, batch, first_unit, units, root, packs, holders, goes_on };
+        fetch_when_due(core, self.id, attempt, now, from, || Want::Leaves(want));
     }
 
     /// Takes in the leaves that a fetch was for; false if it was for something else.

@@ -21,7 +21,9 @@ mod journal;
 mod keeping;
 mod leaves;
 mod limits;
+mod memory;
 mod pick;
+mod reads;
 mod report;
 mod sealing;
 mod standing;
@@ -32,7 +34,10 @@ mod work;
 pub use config::Config;
 pub use effect::{Effect, Judgement, PackWant, Record, Want};
 pub use engine::Engine;
-pub use event::{Event, FetchId, FetchLoss, Got, PackId, ProbeId, Receipt, RecordId, RunId, Time};
+pub use event::{
+    Event, FetchId, FetchLoss, Got, PackId, ProbeId, RecallId, Receipt, RecordId, RunId, Time,
+};
 pub use journal::job_prefixes;
+pub use reads::{ReadBatch, Reads};
 pub use standing::Standing;
 pub use view::{BatchResult, JobState, JobView, StageView, Stuck, Unaudited};

@@ -73,3 +73,16 @@ pub(crate) const STEPS_BYTES_MAX: usize = 256 << 10;
 pub(crate) const CLAIMS_PER_PEER_MAX: usize = 64;
 /// Peers whose standing is remembered.
 pub(crate) const STANDINGS_MAX: usize = 4096;
+
+/// Batches and units whose inputs are on their way before they run.
+pub(crate) const COMING_MAX: usize = 4;
+/// Batches and units whose inputs are remembered, before those that need none any more are looked for.
+pub(crate) const READINGS_KEPT: usize = 64;
+/// Batches that a batch may read for a worker to look whether it has made them all.
+pub(crate) const LOCAL_BATCHES_MAX: usize = 16;
+
+/// Packs on their way at the same time of which only the outcomes are looked at.
+pub(crate) const LOOKS_MAX: usize = 16;
+
+/// Batches that are looked up in memory at the same time.
+pub(crate) const RECALLS_MAX: usize = 64;

@@ -5,18 +5,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::{About, Gathered, Hash, PeerId, Rank, Slot, Standing};
+use protocol::{About, Hash, PeerId, Rank, Slot, Standing};
 
 use crate::active::Active;
 use crate::core::Core;
-use crate::limits::{ALONE_MS, FEW_PEERS_MS, PLACE_MS, UNJOINED_MS};
+use crate::limits::{ALONE_MS, COMING_MAX, FEW_PEERS_MS, LOCAL_BATCHES_MAX, PLACE_MS, UNJOINED_MS};
 
 /// A batch: its stage and number.
 pub(crate) type At = (u16, u32);
 
-/// Whether it gave no outcome here before, its stage, whether it belongs to the small ones of a stage's
-/// tail, and our rank: the order in which we take batches.
-type Turn = (bool, u16, bool, Rank);
+/// Whether it gave no outcome here before, its stage, whether it reads what others have made, whether it
+/// belongs to the small ones of a stage's tail, and our rank: the order in which we take batches.
+type Turn = (bool, u16, bool, bool, Rank);
 
 /// What to do about a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,6 @@ struct Ground {
     live: Vec<PeerId>,
     helpers: usize,
     convicted: usize,
-    gathered: Vec<Option<Gathered>>,
 }
 
 impl Picking {
@@ -110,6 +109,9 @@ impl Active {
         }
         self.judge_batches(core);
         while let Some((stage, batch)) = self.picking.best() {
+            if COMING_MAX <= self.inputs.coming() {
+                break;
+            }
             // Whatever comes of it, it is looked at again when something about it changes.
             self.picking.unfile((stage, batch));
             if self.start(core, (stage, About::Batch(batch))) {
@@ -130,7 +132,6 @@ impl Active {
             live: self.live_workers(core),
             helpers: self.partners(core),
             convicted: verdict.convicted.len() + verdict.equivocators.len(),
-            gathered: self.plan().stages().map(|stage| verdict.gathered(stage)).collect(),
         };
         if ground != self.picking.ground || std::mem::take(&mut self.picking.all_dirty) {
             self.picking.ground = ground;
@@ -158,7 +159,37 @@ impl Active {
         let partition = self.plan().partition(stage);
         let tail = partition.units_of(batch).count() < partition.units_of(0).count();
         let lost = self.work.has_lost((stage, About::Batch(batch)));
-        (lost, stage, tail, self.rank(core, stage, batch, core.me))
+        (
+            lost,
+            stage,
+            !self.has_made_reads(stage, batch),
+            tail,
+            self.rank(core, stage, batch, core.me),
+        )
+    }
+
+    /// Whether a batch reads nothing but what we have executed and hold; not looked at where every unit reads
+    /// everything.
+    fn has_made_reads(&self, stage: u16, batch: u32) -> bool {
+        let plan = self.plan();
+        let reads = plan.reads(stage, plan.partition(stage).units_of(batch));
+        reads.iter().filter(|read| read.batches.len() <= LOCAL_BATCHES_MAX).all(|read| {
+            read.batches.clone().all(|batch| {
+                let slot = self.ledger.slot(read.stage, About::Batch(batch));
+                slot.is_some_and(|slot| self.has_voted(&slot))
+            })
+        })
+    }
+
+    /// While all cores are busy, what the next batch reads is brought.
+    pub(crate) fn prefetch(&mut self, core: &mut Core) {
+        if self.over || !self.inputs.are_here() || self.inputs.coming() != 0 {
+            return;
+        }
+        self.judge_batches(core);
+        if let Some((stage, batch)) = self.picking.best() {
+            let _ = self.readable(core, (stage, About::Batch(batch)));
+        }
     }
 
     /// From when on we execute batches: an anchor does so only while too few peers are there.
@@ -196,10 +227,11 @@ impl Active {
         live.iter().filter(|peer| self.rank(core, stage, batch, **peer) < own).count()
     }
 
-    fn choose(&mut self, core: &mut Core, (stage, batch): At) -> Choice {
+    fn choose(&self, core: &Core, (stage, batch): At) -> Choice {
         let (now, about) = (core.now.mono_ms, About::Batch(batch));
         let standing = self.ledger.last_verdict().batch(stage, batch);
-        if matches!(standing.standing, Standing::Quorum { .. }) && standing.is_settled() {
+        let stands = matches!(standing.standing, Standing::Quorum { .. });
+        if standing.is_sealed || (stands && standing.is_settled()) {
             return Choice::No;
         }
         let Some(slot) = self.ledger.slot(stage, about) else { return Choice::No };
@@ -211,9 +243,6 @@ impl Active {
         }
         if let Some(until) = self.work.rests_until(&(stage, about), now) {
             return Choice::At(until);
-        }
-        if !self.is_readable(core, stage) {
-            return Choice::No;
         }
         self.choose_among(core, (stage, batch), &slot)
     }

@@ -26,6 +26,7 @@ pub(crate) fn view(core: &Core, job: &Job) -> JobView {
         executions: 0,
         audits: 0,
         disputed: 0,
+        recalled: 0,
         convicted: Vec::new(),
         outvoted: Vec::new(),
         workers: Vec::new(),
@@ -59,6 +60,7 @@ impl Active {
             view.unaudited = self.describe_unaudited();
         }
         view.disputed = (verdict.contested.len() + verdict.decided.len()) as u64;
+        view.recalled = self.memory.units;
         view.convicted = self.describe_convicted();
         view.keepers =
             if self.submitted { self.confirmed_keepers() } else { self.ledger.keepers().to_vec() };
@@ -80,8 +82,7 @@ impl Active {
         if self.plan().manifest().expires_ms < core.now.unix_ms {
             return JobState::Expired;
         }
-        if let Some((stage, failed)) = self.inputs.failed_reading() {
-            let stage = self.plan().stage(stage).upstream().unwrap_or(stage);
+        if let Some((stage, failed)) = self.inputs.failed_reading(self) {
             return JobState::Failed { stage, failed };
         }
         if self.is_settled() {
@@ -121,6 +122,17 @@ impl Active {
         self.ledger.is_cancelled() || (self.is_settled() && !self.has_self_executed() && is_done())
     }
 
+    /// Whether whoever comes now has nothing to do: every unit has an uncontested outcome by a quorum, and there
+    /// are enough others to audit any voter.
+    pub(crate) fn has_enough_peers(&self) -> bool {
+        let policy = &self.plan().manifest().policy;
+        let enough = self.quorum() + usize::from(policy.lead);
+        let others = || self.ledger.authors().filter(|peer| !self.is_anchor(*peer)).count();
+        self.is_settled()
+            && (policy.audit_ppm == 0 || enough <= others())
+            && !self.has_self_executed()
+    }
+
     fn has_self_executed(&self) -> bool {
         let verdict = self.ledger.last_verdict();
         let alone = |batch: &protocol::BatchVerdict| {
@@ -138,13 +150,17 @@ impl Active {
         self.plan().partition(stage).units() - view.accepted - view.self_executed
     }
 
-    /// Units of stages that cannot start before an earlier one is done.
+    /// Units of batches that cannot start before earlier ones are done.
     fn downstream_units(&self) -> u64 {
-        let verdict = self.ledger.last_verdict();
-        let waiting = self.plan().stages().filter(|s| {
-            self.plan().stage(*s).upstream().is_some() && verdict.gathered(*s).is_none()
-        });
-        waiting.map(|stage| self.plan().partition(stage).units()).sum()
+        let (plan, verdict) = (self.plan(), self.ledger.last_verdict());
+        let waiting = |stage: u16| {
+            let partition = plan.partition(stage);
+            let is_waiting =
+                |batch: &u32| verdict.gathered(plan, stage, About::Batch(*batch)).is_none();
+            let waiting = (0..partition.batches()).filter(is_waiting);
+            waiting.map(|batch| partition.units_of(batch).count() as u64).sum::<u64>()
+        };
+        plan.stages().filter(|stage| plan.is_dependent(*stage)).map(waiting).sum()
     }
 
     /// Units of a stage by verdict alone, and the batches in which some have none.
@@ -169,6 +185,7 @@ impl Active {
     fn describe_stage(&self, core: &Core, stage: u16) -> StageView {
         let (mut view, open) = self.count(stage);
         view.name.clone_from(&self.plan().stage(stage).name);
+        self.plan().stage(stage).mount().clone_into(&mut view.mount);
         for (batch, units) in open {
             let voted = || {
                 let slot = self.slot_now(stage, About::Batch(batch))?;

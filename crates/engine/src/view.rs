@@ -30,6 +30,8 @@ pub struct JobView {
     pub outvoted: Vec<(PeerId, u64)>,
     /// Peers that have voted, and the units they executed.
     pub workers: Vec<(PeerId, u64)>,
+    /// Units whose outcomes earlier jobs have verified, as far as this node is the submitter.
+    pub recalled: u64,
     /// Keepers that have answered a challenge.
     pub keepers: Vec<PeerId>,
     /// How many keepers make it safe to leave; `None` if this node is not the submitter.
@@ -80,6 +82,8 @@ pub struct Stuck {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StageView {
     pub name: String,
+    /// What its results are called: rounds of a loop have one name.
+    pub mount: String,
     pub units: u64,
     /// Without an accepted outcome, not claimed by anybody.
     pub open: u64,

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use protocol::{
-    About, Abstention, BlobRef, Claim, Execution, Gathered, Hash, Item, Loss, Message, Outcome,
-    PeerId, Reason, Slot, Standing, Vote, merkle_root,
+    About, Abstention, BlobRef, Claim, Execution, Hash, Item, Loss, Message, Outcome, PeerId,
+    Reason, Slot, Standing, Vote, merkle_root,
 };
 
 use crate::active::Active;
 use crate::core::Core;
+use crate::inputs::Readable;
 use crate::limits::{
     BATCH_TIMES_KEPT, KEPT_UNITS_MAX, LEASE_BATCHES, LEASE_MS_FIRST, LEASE_MS_MIN, LOSS_MS,
 };
@@ -35,6 +36,8 @@ pub(crate) struct Work {
     losses: BTreeMap<Place, u32>,
     /// Units to execute alone, for a ballot.
     pub(crate) wanted_units: BTreeSet<(u16, u64)>,
+    /// Those of them whose inputs are on their way.
+    pub(crate) waiting: BTreeSet<(u16, u64)>,
     shown: BTreeSet<(Slot, PeerId)>,
     abstained: BTreeSet<(Slot, u64)>,
     times: VecDeque<u64>,
@@ -124,19 +127,6 @@ impl Work {
 }
 
 impl Active {
-    /// Whether what the stage reads is here; asks for it if not.
-    pub(crate) fn is_readable(&mut self, core: &mut Core, stage: u16) -> bool {
-        if self.plan().stage(stage).upstream().is_none() {
-            return true;
-        }
-        let Some(gathered) = self.ledger.last_verdict().gathered(stage) else { return false };
-        if let Some(reading) = self.inputs.reading(stage, gathered) {
-            return reading.failed == 0;
-        }
-        self.want_reading(core, stage, gathered);
-        false
-    }
-
     /// Runs what is missing of a batch or unit; packs it at once if nothing is.
     pub(crate) fn start(&mut self, core: &mut Core, place: Place) -> bool {
         let (stage, about) = place;
@@ -147,9 +137,16 @@ impl Active {
         {
             return false;
         }
-        if !self.is_readable(core, stage) {
-            return false;
-        }
+        let reads = match self.readable(core, place) {
+            Readable::Yes(reads) => reads,
+            Readable::Coming => {
+                if let About::Unit(unit) = about {
+                    self.work.waiting.insert((stage, unit));
+                }
+                return false;
+            }
+            Readable::No => return false,
+        };
         let units = self.units_of(stage, about);
         let left: BTreeSet<u64> = units
             .clone()
@@ -159,8 +156,6 @@ impl Active {
             self.pack(core, place, slot);
             return true;
         }
-        let gathered = self.ledger.last_verdict().gathered(stage);
-        let packs: Vec<BlobRef> = self.packs_for(stage, gathered);
         let run = RunId(core.id_for(self.id));
         let list = left.iter().copied().collect();
         core.push(Effect::Run {
@@ -169,8 +164,7 @@ impl Active {
             plan: self.plan().clone(),
             stage,
             units: list,
-            gathered,
-            packs,
+            reads,
         });
         core.running += 1;
         let units = left.len();
@@ -181,14 +175,8 @@ impl Active {
         true
     }
 
-    pub(crate) fn packs_for(&self, stage: u16, gathered: Option<Gathered>) -> Vec<BlobRef> {
-        gathered
-            .and_then(|gathered| self.inputs.reading(stage, gathered))
-            .map_or_else(Vec::new, |reading| reading.packs.clone())
-    }
-
     /// What we do about a batch may be different now.
-    fn touch(&mut self, (stage, about): Place) {
+    pub(crate) fn touch(&mut self, (stage, about): Place) {
         let batch = match about {
             About::Batch(batch) => batch,
             About::Unit(unit) => self.plan().partition(stage).batch_of(unit),
@@ -251,6 +239,7 @@ impl Active {
         let _ = core.claim_answer(id.0);
         let Some(run) = self.work.runs.remove(&id) else { return };
         self.touch(run.place);
+        self.inputs.done_with(&run.place);
         if let (About::Batch(_), 0) = (run.place.1, run.lost.len()) {
             let whole = (core.now.mono_ms - run.started_ms)
                 * self.units_of(stage, run.place.1).count() as u64;
@@ -334,6 +323,7 @@ impl Active {
                     pack: Some(blob),
                     path: vec![],
                 });
+                self.seal_recalled(slot, root);
             }
             About::Unit(unit) => {
                 let (digest, trace) = digests[0];
@@ -358,7 +348,8 @@ impl Active {
             let settled = match about {
                 About::Batch(batch) => {
                     let batch = verdict.batch(stage, batch);
-                    matches!(batch.standing, Standing::Quorum { .. }) && batch.is_settled()
+                    let stands = matches!(batch.standing, Standing::Quorum { .. });
+                    batch.is_sealed || (stands && batch.is_settled())
                 }
                 // An anchor may be the only one who can mend it.
                 About::Unit(unit) => !is_anchor && verdict.decided.contains(&(stage, unit)),

@@ -80,7 +80,7 @@ fn manifest(bytes: &[u8]) {
         let last = partition.batches() - 1;
         assert_eq!(partition.units_of(last).end, partition.units());
         assert_eq!(partition.batch_of(partition.units() - 1), last);
-        let _ = plan.unit_hash(stage, 0, Some(Gathered::new(&[Hash::ZERO], 1)));
+        let _ = plan.unit_hash(stage, 0, Some(Gathered::new(&[Hash::ZERO])));
         let _ = plan.unit_hash(stage, partition.units() - 1, None);
     }
 }

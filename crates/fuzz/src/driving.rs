@@ -152,7 +152,7 @@ impl Story {
             0..=3 if !self.has_submitted => {
                 self.has_submitted = true;
                 let manifest = self.worlds[1].setup.manifest.clone();
-                Event::Submit { manifest, stamp: None }
+                Event::Submit { manifest, stamp: None, recalls: false }
             }
             0 | 1 => Event::Work { on: choices.flag() },
             2 => Event::Open { job: JobId::new([choices.byte(); 32]) },
@@ -269,7 +269,7 @@ impl Story {
                 let fits = known.filter(|leaves| leaves.len() as u64 == want.units);
                 fits.cloned().map(Got::Leaves).ok_or_else(|| missing(want.packs.first()))
             }
-            Want::Packs(wants) => {
+            Want::Packs { wants, .. } | Want::Reads { packs: wants, .. } => {
                 let packs: Option<Vec<BlobRef>> =
                     wants.iter().map(|want| want.packs.first().copied()).collect();
                 let packs = packs.ok_or_else(|| missing(None))?;

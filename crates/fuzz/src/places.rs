@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use protocol::{
-    About, BlobRef, Cost, Execution, Exit, Gathered, Hash, Outcome, Plan, Slot, hash, merkle_root,
+    About, BlobRef, Cost, Execution, Exit, Gathered, Hash, Outcome, Plan, Roots, Slot, hash,
+    merkle_root,
 };
 
 /// A slot, the units that it is about, and what is true of them.
@@ -32,18 +33,18 @@ impl Places {
         Self { plan, known: BTreeMap::new() }
     }
 
-    /// A batch or unit of a stage that reads `gathered`; `None` while that is not known.
-    pub(crate) fn at(
-        &mut self,
-        stage: u16,
-        about: About,
-        gathered: Option<Gathered>,
-    ) -> Option<Place> {
+    /// A batch or unit of a stage where these roots stand; `None` while what it reads has none.
+    pub(crate) fn at(&mut self, stage: u16, about: About, roots: &impl Roots) -> Option<Place> {
+        let units = match about {
+            About::Batch(batch) => self.plan.partition(stage).units_of(batch),
+            About::Unit(unit) => unit..unit + 1,
+        };
+        let gathered = self.plan.gathered(stage, units, roots);
         let key = (stage, about, gathered.map(|gathered| gathered.root));
         if let Some(place) = self.known.get(&key) {
             return Some(place.clone());
         }
-        let place = Place::new(&self.plan, stage, about, gathered)?;
+        let place = Place::new(&self.plan, stage, about, (gathered, roots))?;
         self.known.insert(key, place.clone());
         Some(place)
     }
@@ -59,8 +60,14 @@ impl Places {
 }
 
 impl Place {
-    fn new(plan: &Plan, stage: u16, about: About, gathered: Option<Gathered>) -> Option<Self> {
-        let hash_of = |unit: u64| plan.unit_hash(stage, unit, gathered);
+    fn new(
+        plan: &Plan,
+        stage: u16,
+        about: About,
+        (gathered, roots): (Option<Gathered>, &impl Roots),
+    ) -> Option<Self> {
+        let hash_of =
+            |unit: u64| plan.unit_hash(stage, unit, plan.gathered(stage, unit..unit + 1, roots));
         let (units, named) = match about {
             About::Batch(batch) => {
                 let units = plan.partition(stage).units_of(batch).map(hash_of);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use engine::{Engine, JobView};
 use protocol::limits::MESSAGE_BYTES_MAX;
-use protocol::{Hash, Item, JobId, Message, PeerId, Signed, Slot, Step, StepId};
+use protocol::{Hash, Item, JobId, Message, PeerId, Plan, Signed, Slot, Step, StepId};
 
 use crate::setup::network;
 
@@ -78,15 +78,15 @@ impl Watch {
             adds_up(&view);
             let Some(results) = engine.results(view.job) else { continue };
             let manifest = engine.manifest(view.job).expect("a job with results has a manifest");
-            let stages = &manifest.stages;
-            let is_read = |n: u16| stages.iter().any(|stage| stage.upstream() == Some(n));
-            for (number, stage) in (0..).zip(stages).filter(|(number, _)| !is_read(*number)) {
+            let plan = Plan::new(manifest.clone());
+            for number in plan.stages().filter(|number| !plan.is_read(*number)) {
                 let mut next = 0;
                 for result in results.iter().filter(|result| result.stage == number) {
                     assert_eq!(result.first_unit, next, "results with a hole");
                     next += result.units;
                 }
-                assert_eq!(next, stage.unit_count(), "results of too few units");
+                let units = plan.partition(number).units();
+                assert_eq!(next, units, "results of too few units");
             }
         }
     }

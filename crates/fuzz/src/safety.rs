@@ -63,8 +63,8 @@ fn check(world: &World, places: &mut Places, verdict: &Verdict) {
 
 /// No wrong outcome stands unless a quorum of colluders, who share a trace, has stated it.
 fn check_batch(world: &World, places: &mut Places, verdict: &Verdict, (stage, batch): (u16, u32)) {
-    let (of, gathered) = (verdict.batch(stage, batch), verdict.gathered(stage));
-    let Some(place) = places.at(stage, About::Batch(batch), gathered) else { return };
+    let of = verdict.batch(stage, batch);
+    let Some(place) = places.at(stage, About::Batch(batch), verdict) else { return };
     if of.is_sealed {
         assert_eq!(of.effective, Some(place.truth), "honest anchors have sealed something wrong");
     }
@@ -88,8 +88,7 @@ fn check_batch(world: &World, places: &mut Places, verdict: &Verdict, (stage, ba
         // Under a wrong root whose voters were counted, a path may show whatever they put there.
         let by_path = wrong_root.is_some() && matches!(state, UnitVerdict::Accepted(_));
         if digest != right && !by_path {
-            let ballots =
-                ballots_for(world, places.at(stage, About::Unit(*unit), gathered), digest);
+            let ballots = ballots_for(world, places.at(stage, About::Unit(*unit), verdict), digest);
             check_liars(world, &ballots, quorum, how);
         }
     }
@@ -129,8 +128,8 @@ fn stays_sealed(world: &World, verdict: &Verdict, sealed: &mut BTreeMap<(u16, u3
     let all_sealed = |stage: u16| verdict.batches(stage).iter().all(|batch| batch.is_sealed);
     let mut is_firm = BTreeMap::new();
     for stage in world.plan.stages() {
-        let upstream = world.plan.stage(stage).upstream();
-        let firm = upstream.is_none_or(|s| anchors.len() == 1 && is_firm[&s] && all_sealed(s));
+        let mut upstreams = world.plan.stage(stage).upstreams();
+        let firm = upstreams.all(|s| anchors.len() == 1 && is_firm[&s] && all_sealed(s));
         is_firm.insert(stage, firm);
         for (batch, of) in (0..).zip(verdict.batches(stage)).filter(|(_, of)| firm && of.is_sealed)
         {

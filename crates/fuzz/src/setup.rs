@@ -1,8 +1,8 @@
 //! The setting of a story: a small job, and who of its peers is honest.
 
 use protocol::{
-    BlobRef, Entry, Gather, Hash, Keypair, Manifest, NetworkId, PROTOCOL, Parts, PeerId, Plan,
-    Policy, Range, SEMANTICS, Source, Stage, Stdin, Tree, UnitLimits, hash,
+    BlobRef, ByName, Each, Entry, Gather, Hash, Keypair, Links, Manifest, NetworkId, PROTOCOL,
+    Parts, PeerId, Plan, Policy, Range, SEMANTICS, Source, Stage, Stdin, Tree, UnitLimits, hash,
 };
 
 use crate::choices::Choices;
@@ -84,7 +84,7 @@ impl Setup {
 }
 
 fn stages(choices: &mut Choices<'_>) -> Vec<Stage> {
-    let (shape, units) = (choices.below(6), 3 + choices.below(12) as u64);
+    let (shape, units) = (choices.below(10), 3 + choices.below(12) as u64);
     let batch = [4, 1, 2, 3][choices.below(4)];
     let first = range("first", units, batch);
     match shape {
@@ -93,6 +93,20 @@ fn stages(choices: &mut Choices<'_>) -> Vec<Stage> {
         2 => vec![first, gather("all", 0), gather("again", 1)],
         3 => vec![first, range("second", 5, 2), gather("all", 1)],
         4 => vec![first, gather("all", 0), gather("other", 0)],
+        5 => vec![first, read("each", Source::Each(Each { stage: 0 }), batch), gather("all", 1)],
+        6 => {
+            let tree = |stage| Source::Gather(Gather { stage, fan_in: Some(2) });
+            vec![first, read("low", tree(0), 2), read("high", tree(1), 1)]
+        }
+        7 => {
+            let names = Source::ByName(ByName { stage: 0, buckets: 3 });
+            vec![first, read("names", names, 2), read("each", Source::Each(Each { stage: 1 }), 1)]
+        }
+        8 => {
+            let links = Links { reads: vec![1], continues: Some(0), ..Links::default() };
+            let on = Stage { name: "on".to_owned(), links, ..first.clone() };
+            vec![first, gather("all", 0), on]
+        }
         _ => {
             let tree = BlobRef::of(&parts().to_bytes());
             let source = Source::Parts(Parts { tree, count: PARTS as u64 });
@@ -141,7 +155,12 @@ fn range(name: &str, units: u64, batch: u32) -> Stage {
         inputs: vec![],
         limits: UnitLimits::default(),
         batch,
+        links: protocol::Links::default(),
     }
+}
+
+fn read(name: &str, source: Source, batch: u32) -> Stage {
+    Stage { source, ..range(name, 1, batch) }
 }
 
 fn gather(name: &str, stage: u16) -> Stage {

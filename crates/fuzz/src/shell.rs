@@ -136,8 +136,9 @@ impl Shell {
             Effect::Fetch { fetch, job, want, .. } => {
                 assert!(self.fetches.insert(fetch, (job, want)).is_none(), "an id was used twice");
             }
-            Effect::Run { run, job, plan, stage, units, gathered, .. } => {
-                let hash = |unit: u64| plan.unit_hash(stage, unit, gathered);
+            Effect::Run { run, job, plan, stage, units, reads } => {
+                let hash =
+                    |unit: u64| plan.unit_hash(stage, unit, reads.gathered(&plan, stage, unit));
                 let left =
                     units.iter().map(|unit| (*unit, hash(*unit).expect("it can be derived")));
                 let running = Running { job, stage, left: left.collect() };
@@ -145,6 +146,7 @@ impl Shell {
                 assert!(self.runs.insert(run, running).is_none(), "an id was used twice");
                 assert!(self.runs.len() <= self.config.cores, "more runs than cores");
             }
+            Effect::Recall { .. } | Effect::Remember { .. } => {}
             Effect::Stop { run } => {
                 let running = self.runs.remove(&run).expect("only what runs is stopped");
                 self.stopped.insert(run, running);

@@ -114,8 +114,7 @@ impl World {
 
     /// A batch or unit of the job as it is derived now.
     pub(crate) fn place(&mut self, stage: u16, about: About) -> Option<Place> {
-        let gathered = self.ledger.last_verdict().gathered(stage);
-        let place = self.places.at(stage, about, gathered);
+        let place = self.places.at(stage, about, self.ledger.last_verdict());
         assert_eq!(place.as_ref().map(|place| place.slot), self.ledger.slot(stage, about));
         place
     }

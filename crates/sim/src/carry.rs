@@ -32,9 +32,14 @@ impl World {
                 let end = Happening::FetchEnds { node: index, life, fetch, job, want, from };
                 self.later(in_us, end);
             }
-            Effect::Run { run, job, plan, stage, units, gathered, packs } => {
-                self.run_units(index, run, (job, plan, stage), units, gathered, &packs);
+            Effect::Run { run, job, plan, stage, units, reads } => {
+                self.run_units(index, run, (job, plan, stage), units, reads);
             }
+            // Nobody here has had a job before.
+            Effect::Recall { recall, .. } => {
+                self.tell(index, engine::Event::Recalled { recall, units: Vec::new() });
+            }
+            Effect::Remember { .. } => {}
             Effect::Stop { run } => {
                 let life = self.nodes[index].life;
                 if let Some(running) = self.nodes[index].runs.get_mut(&run) {

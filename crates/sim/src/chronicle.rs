@@ -213,9 +213,7 @@ fn has_rivals(ledger: &Ledger, (stage, unit): (u16, u64)) -> bool {
 fn is_hidden(ledger: &Ledger, slot: &Slot, peer: PeerId) -> bool {
     let About::Unit(unit) = slot.about else { return false };
     let batch = ledger.plan().partition(slot.stage).batch_of(unit);
-    let gathered = ledger.last_verdict().gathered(slot.stage);
-    let units = ledger.plan().units_root(slot.stage, batch, gathered);
-    let of_batch = units.map(|units| Slot { stage: slot.stage, about: About::Batch(batch), units });
+    let of_batch = ledger.slot(slot.stage, About::Batch(batch));
     of_batch.and_then(|slot| ledger.book(&slot)?.vote_of(peer)).is_none()
 }
 

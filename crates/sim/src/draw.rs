@@ -3,7 +3,7 @@
 
 use crate::chance::Chance;
 use crate::liars::{LiarKind, Liars};
-use crate::scenario::{Disk, Faults, Job, Network, Planned, Scenario, SourceKind, What};
+use crate::scenario::{Disk, Faults, Job, Network, Planned, Scenario, SourceKind, Then, What};
 
 /// One in so many worlds is flooded with identities: that costs seconds.
 const FLOODS: u64 = 250;
@@ -140,7 +140,7 @@ fn draw_job(chance: &mut Chance, honest: usize) -> Job {
         units,
         batch: *chance.pick(&[1, 2, 3, 5, 8, 16]),
         unit_ms: *chance.pick(&[10, 100, 500, 2000]),
-        gathers: *chance.pick(&[0, 0, 0, 1, 1, 2]),
+        then: draw_stages(chance),
         quorum: draw_quorum(chance, honest),
         lead: *chance.pick(&[3, 6, 6]),
         audit_ppm: *chance.pick(&[0, 100_000, 100_000, 500_000]),
@@ -153,6 +153,22 @@ fn draw_job(chance: &mut Chance, honest: usize) -> Job {
     };
     job.co_anchors.retain(|anchor| *anchor != job.submitter);
     job
+}
+
+fn draw_stages(chance: &mut Chance) -> Vec<Then> {
+    let stages: &[Then] = match chance.below(16) {
+        0..=5 => &[],
+        6 | 7 => &[Then::Gather],
+        8 => &[Then::Gather, Then::Gather],
+        9 => &[Then::Each],
+        10 => &[Then::Each, Then::Gather],
+        11 => &[Then::Tree, Then::Tree],
+        12 => &[Then::Tree, Then::ByName],
+        13 => &[Then::ByName, Then::Each],
+        14 => &[Then::Beside, Then::Gather],
+        _ => &[Then::Each, Then::Tree, Then::Gather, Then::Beside],
+    };
+    stages.to_vec()
 }
 
 fn draw_quorum(chance: &mut Chance, honest: usize) -> u8 {

@@ -224,7 +224,10 @@ impl World {
         let JobFate { is_submitted, is_cancelled, .. } = self.jobs[job];
         if is_submitted && !is_cancelled && engine.job(truth.job).is_none() {
             let manifest = truth.manifest.clone();
-            self.tell(self.truths[job].spec.submitter, Event::Submit { manifest, stamp: None });
+            self.tell(
+                self.truths[job].spec.submitter,
+                Event::Submit { manifest, stamp: None, recalls: false },
+            );
         }
     }
 
@@ -276,7 +279,7 @@ impl World {
     fn patience_us(&self) -> u64 {
         let hands = (self.scenario.nodes - self.scenario.liar_count()) * self.scenario.cores;
         let work = |spec: &crate::scenario::Job| {
-            let units = spec.units + u64::from(spec.gathers);
+            let units = spec.units * (1 + spec.then.len() as u64);
             let looping = spec.looping.len() as u64 * (spec.unit_ms * 20 + 2000);
             units * spec.unit_ms * u64::from(spec.quorum) + looping * 10
         };

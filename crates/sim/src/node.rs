@@ -3,10 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use engine::{Config, Engine, Receipt, RunId, Time};
-use protocol::{
-    BlobId, Execution, Gathered, JobId, Keypair, Loss, NetworkId, PeerId, Plan, Report, Stamp,
-};
+use engine::{Config, Engine, Reads, Receipt, RunId, Time};
+use protocol::{BlobId, Execution, JobId, Keypair, Loss, NetworkId, PeerId, Plan, Report, Stamp};
 
 use crate::chance::Chance;
 use crate::disk::Disk;
@@ -58,7 +56,7 @@ pub(crate) struct Running {
     pub(crate) job: JobId,
     pub(crate) plan: Arc<Plan>,
     pub(crate) stage: u16,
-    pub(crate) gathered: Option<Gathered>,
+    pub(crate) reads: Arc<Reads>,
     pub(crate) todo: VecDeque<u64>,
     pub(crate) done: Vec<(u64, Result<Execution, Loss>)>,
     /// How many outcomes are reported together.

@@ -62,7 +62,7 @@ fn once(seed: u64, scenario: &Scenario, is_read: bool) -> Rehearsal {
     if world.violation().is_none() && is_read {
         world.read_chronicle();
     }
-    let units = scenario.jobs.iter().map(|job| job.units + u64::from(job.gathers)).sum();
+    let units = scenario.jobs.iter().map(|job| job.units * (1 + job.then.len() as u64)).sum();
     Rehearsal {
         seed,
         scenario: scenario.clone(),

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::{
-    About, Book, Hash, Item, Ledger, PeerId, Signed, Slot, Standing, Step, UnitVerdict,
-    merkle_root_by,
+    About, Book, Item, Ledger, PeerId, Signed, Slot, Standing, Step, UnitVerdict, merkle_root_by,
 };
 
 use crate::liars::LiarKind;
@@ -209,8 +208,6 @@ pub(crate) fn fork_voids_little(ledger: &Ledger, steps: &[Signed<Step>]) -> Opti
 
 /// What was said about a unit in the slot that counts now.
 pub(crate) fn unit_book(ledger: &Ledger, stage: u16, unit: u64) -> Option<(Slot, &Book)> {
-    let gathered = ledger.last_verdict().gathered(stage);
-    let units: Hash = ledger.plan().unit_root(stage, unit, gathered)?;
-    let slot = Slot { stage, about: About::Unit(unit), units };
+    let slot = ledger.slot(stage, About::Unit(unit))?;
     Some((slot, ledger.book(&slot)?))
 }

@@ -97,8 +97,8 @@ pub struct Job {
     pub batch: u32,
     /// What an average node takes for one unit.
     pub unit_ms: u64,
-    /// Gathering stages on top, each reading the one before.
-    pub gathers: u16,
+    /// Further stages, each reading the one before.
+    pub then: Vec<Then>,
     pub quorum: u8,
     pub lead: u8,
     pub audit_ppm: u32,
@@ -123,6 +123,22 @@ pub enum SourceKind {
     Range,
     Grid,
     Parts,
+}
+
+/// How a further stage reads the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Then {
+    /// One unit reads everything.
+    Gather,
+    /// Every unit reads a few outcomes.
+    Tree,
+    /// Every unit reads one outcome.
+    Each,
+    /// Every unit reads files by their names.
+    ByName,
+    /// The units of the first stage again, each of which reads everything, too.
+    Beside,
 }
 
 /// Something that happens at a given time.
@@ -311,7 +327,7 @@ impl Default for Job {
             units: 20,
             batch: 4,
             unit_ms: 200,
-            gathers: 0,
+            then: Vec::new(),
             quorum: 2,
             lead: 6,
             audit_ppm: 100_000,

@@ -60,6 +60,9 @@ impl Names {
             }
             Event::Packed { pack, blob } => format!("Packed {} {}", pack.0, short(blob.id)),
             Event::Probed { probe, held } => format!("Probed {} {held}", probe.0),
+            Event::Recalled { recall, units } => {
+                format!("Recalled {} {} units", recall.0, units.len())
+            }
             Event::Tick => "Tick".to_owned(),
         }
     }
@@ -91,7 +94,10 @@ impl Names {
                     Want::Inputs { blobs, trees, .. } => {
                         format!("{} blobs {} trees", blobs.len(), trees.len())
                     }
-                    Want::Packs(packs) => format!("{} packs", packs.len()),
+                    Want::Packs { wants, .. } => format!("{} packs", wants.len()),
+                    Want::Reads { stage, packs, .. } => {
+                        format!("{} packs that stage {stage} reads", packs.len())
+                    }
                     Want::Leaves(pack) => format!("leaves of s{}b{}", pack.stage, pack.batch),
                 };
                 let from: Vec<String> = from.iter().map(|peer| self.peer(*peer)).collect();
@@ -100,6 +106,8 @@ impl Names {
             Effect::Run { run, job, stage, units, .. } => {
                 format!("Run r{} {} s{stage} {units:?}", run.0, self.job(*job))
             }
+            Effect::Recall { recall, stage, .. } => format!("Recall {} s{stage}", recall.0),
+            Effect::Remember { job, .. } => format!("Remember {}", self.job(*job)),
             Effect::Stop { run } => format!("Stop r{}", run.0),
             Effect::Pack { pack, job, stage, units, .. } => {
                 format!("Pack {} {} s{stage} {units:?}", pack.0, self.job(*job))

@@ -4,12 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use protocol::{
-    Axis, BlobId, BlobRef, Cost, Entry, Execution, Exit, Gather, Gathered, Grid, Hash, JobId,
-    Manifest, Outcome, PROTOCOL, Parts, PeerId, Plan, Policy, Range, SEMANTICS, Source, Stage,
-    Stdin, Tree, Unit, UnitLimits, hash, merkle_root,
+    Axis, BlobId, BlobRef, ByName, Cost, Each, Entry, Execution, Exit, Gather, Gathered, Grid,
+    Hash, JobId, Links, Manifest, Outcome, PROTOCOL, Parts, PeerId, Plan, Policy, Range, Roots,
+    SEMANTICS, Source, Stage, Stdin, Tree, Unit, UnitLimits, hash, merkle_root,
 };
 
-use crate::scenario::{Job, SourceKind};
+use crate::scenario::{Job, SourceKind, Then};
+
+/// Outcomes that a unit of a reducing tree reads.
+const TREE_FAN_IN: u32 = 3;
+/// Buckets of a shuffle.
+const BUCKETS: u32 = 3;
 
 /// A job as its scenario tells it, its manifest, and the roots that are right.
 #[derive(Clone, Debug)]
@@ -68,11 +73,9 @@ impl Truth {
         digests.map(|digests| merkle_root(&digests))
     }
 
-    /// What a stage reads if everything before it is right.
-    pub fn gathered(&self, stage: u16) -> Option<Gathered> {
-        let upstream = self.plan.stage(stage).upstream()?;
-        let roots: Option<Vec<Hash>> = self.roots[usize::from(upstream)].iter().copied().collect();
-        Some(Gathered::new(&roots?, self.plan.partition(upstream).units()))
+    /// What a unit reads if everything before it is right.
+    pub fn gathered(&self, stage: u16, unit: u64) -> Option<Gathered> {
+        self.plan.gathered(stage, unit..unit + 1, self)
     }
 
     /// Whether the first stage has outcomes that are no successes, which ends the job there.
@@ -86,10 +89,21 @@ impl Truth {
     }
 
     fn digest(&self, stage: u16, index: u64) -> Option<Hash> {
-        let gathered = self.gathered(stage);
-        let known = self.plan.stage(stage).upstream().is_none() || gathered.is_some();
+        let gathered = self.gathered(stage, index);
+        let known = !self.plan.is_dependent(stage) || gathered.is_some();
         let unit = self.plan.unit(stage, index, gathered).filter(|_| known)?;
         self.execute(stage, index, &unit).map(|(execution, _)| execution.outcome.digest())
+    }
+}
+
+impl Roots for Truth {
+    fn of_batch(&self, stage: u16, batch: u32) -> Option<Hash> {
+        self.roots[usize::from(stage)][batch as usize]
+    }
+
+    fn of_stage(&self, stage: u16) -> Option<Hash> {
+        let roots: Option<Vec<Hash>> = self.roots[usize::from(stage)].iter().copied().collect();
+        roots.map(|roots| merkle_root(&roots))
     }
 }
 
@@ -131,11 +145,24 @@ fn manifest(
             Source::Parts(Parts { tree: put(tree.to_bytes()), count: spec.units })
         }
     };
-    let gathers = (0..spec.gathers)
-        .map(|stage| (format!("gather-{stage}"), Source::Gather(Gather { stage, fan_in: None })));
+    let first = source.clone();
+    let later = (0..).zip(&spec.then).map(|(stage, then)| {
+        let mut links = Links::default();
+        let source = match then {
+            Then::Gather => Source::Gather(Gather { stage, fan_in: None }),
+            Then::Tree => Source::Gather(Gather { stage, fan_in: Some(TREE_FAN_IN) }),
+            Then::Each => Source::Each(Each { stage }),
+            Then::ByName => Source::ByName(ByName { stage, buckets: BUCKETS }),
+            Then::Beside => {
+                links.reads.push(stage);
+                first.clone()
+            }
+        };
+        (format!("{then:?}-{stage}"), source, links)
+    });
     let cpu_ms = if spec.looping.is_empty() { 60_000 } else { spec.unit_ms * 20 + 2000 };
-    let stages = std::iter::once(("map".to_owned(), source)).chain(gathers);
-    let stages = stages.map(|(name, source)| Stage {
+    let stages = std::iter::once(("map".to_owned(), source, Links::default())).chain(later);
+    let stages = stages.map(|(name, source, links)| Stage {
         name,
         source,
         module,
@@ -145,6 +172,7 @@ fn manifest(
         inputs: Vec::new(),
         limits: UnitLimits { cpu_ms, ..UnitLimits::default() },
         batch: spec.batch,
+        links,
     });
     let policy = Policy {
         quorum: spec.quorum,

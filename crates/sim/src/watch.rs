@@ -78,19 +78,24 @@ impl World {
                 self.watch.mark("keepers replaced");
             }
         }
-        if let Effect::Run { job, plan, stage, units, gathered, .. } = effect {
+        if let Effect::Run { job, plan, stage, units, reads, .. } = effect {
             self.mark_run(units);
             self.within_cores(index);
-            if let Some(right) = self.truth(*job).and_then(|truth| truth.gathered(*stage))
-                && gathered.is_some_and(|gathered| gathered != right)
-            {
+            let is_wrong = |unit: &u64| {
+                let right = self.truth(*job).and_then(|truth| truth.gathered(*stage, *unit));
+                let own = reads.gathered(plan, *stage, *unit);
+                right.is_some() && own.is_some() && own != right
+            };
+            if units.iter().any(is_wrong) {
                 self.wrong_root(index, *job, &format!("stage {stage} of its input"));
             }
             let batch = units.first().map(|unit| plan.partition(*stage).batch_of(*unit));
             if let Some(batch) = batch
                 && plan.partition(*stage).units_of(batch).eq(units.iter().copied())
                 && 2 <= units.len()
-                && let Some(root) = plan.units_root(*stage, batch, *gathered)
+                && let range = plan.partition(*stage).units_of(batch)
+                && let gathered = plan.gathered(*stage, range, &**reads)
+                && let Some(root) = plan.units_root(*stage, batch, gathered)
             {
                 let slot = Slot { stage: *stage, about: About::Batch(batch), units: root };
                 if self.watch.votes.contains_key(&(index, *job, slot)) {

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use engine::{Event, FetchLoss, Got, PackWant, RunId, Want};
+use engine::{Event, FetchLoss, Got, PackWant, Reads, RunId, Want};
 use protocol::{
-    BlobId, BlobRef, Execution, Gathered, JobId, Loss, Manifest, Outcome, Pack, PeerId, Plan, Tree,
+    BlobId, BlobRef, Execution, JobId, Loss, Manifest, Outcome, Pack, PeerId, Plan, Tree,
     merkle_root,
 };
 
@@ -19,17 +19,17 @@ impl World {
         run: RunId,
         (job, plan, stage): (JobId, Arc<Plan>, u16),
         units: Vec<u64>,
-        gathered: Option<Gathered>,
-        packs: &[BlobRef],
+        reads: Arc<Reads>,
     ) {
         let chunk = self.chance.within(1..=4) as usize;
         let node = &self.nodes[index];
-        let needed = plan.manifest().blobs().into_iter().chain(packs.iter().copied());
+        let packs = reads.packs().map(|(_, _, pack)| pack);
+        let parts = units.iter().filter_map(|unit| plan.part(stage, *unit));
+        let needed = plan.manifest().blobs().into_iter().chain(packs).chain(parts);
         let missing = needed.map(|blob| blob.id).find(|blob| !node.store.contains(blob));
         let todo = VecDeque::from(units);
         let (done, is_stopped) = (Vec::new(), false);
-        let running =
-            Running { job, plan, stage, gathered, todo, done, chunk, missing, is_stopped };
+        let running = Running { job, plan, stage, reads, todo, done, chunk, missing, is_stopped };
         self.nodes[index].runs.insert(run, running);
         self.next_unit(index, run);
     }
@@ -141,17 +141,32 @@ impl World {
                 let pack = Pack::from_bytes(&self.blobs[&pack.id]);
                 Ok(Got::Leaves(pack.expect("a pack that fits is readable").digests()))
             }
-            Want::Packs(wants) => {
-                let (mut packs, mut failed) = (Vec::new(), 0);
-                for want in wants {
-                    self.add_holders(index, want, &mut sources);
-                    let (pack, failures) = self.bring_pack(index, want, &sources)?;
-                    packs.push(pack);
-                    failed += failures;
+            Want::Packs { wants, .. } => self.bring_packs(index, wants, sources),
+            Want::Reads { plan, stage, units, packs } => {
+                let given: Vec<usize> =
+                    sources.iter().copied().chain(self.reachable_providers(index, job)).collect();
+                for part in units.clone().filter_map(|unit| plan.part(*stage, unit)) {
+                    self.bring(index, part.id, &given)?;
                 }
-                Ok(Got::Packs { packs, failed })
+                self.bring_packs(index, packs, sources)
             }
         }
+    }
+
+    fn bring_packs(
+        &mut self,
+        index: usize,
+        wants: &[PackWant],
+        mut sources: Vec<usize>,
+    ) -> Result<Got, FetchLoss> {
+        let (mut packs, mut failed) = (Vec::new(), 0);
+        for want in wants {
+            self.add_holders(index, want, &mut sources);
+            let (pack, failures) = self.bring_pack(index, want, &sources)?;
+            packs.push(pack);
+            failed += failures;
+        }
+        Ok(Got::Packs { packs, failed })
     }
 
     fn add_holders(&self, index: usize, want: &PackWant, sources: &mut Vec<usize>) {
@@ -208,7 +223,7 @@ impl World {
             self.watch.mark("runs without their blobs");
             return Err(Loss::MissingBlob(blob));
         }
-        let Running { job, ref plan, stage, gathered, .. } = *running;
+        let Running { job, ref plan, stage, ref reads, .. } = *running;
         let Some(truth) = self.truths.iter().find(|truth| truth.job == job) else {
             return Err(Loss::Refused("a job that nobody knows".to_owned()));
         };
@@ -219,6 +234,7 @@ impl World {
                 _ => Loss::Timeout,
             });
         }
+        let gathered = reads.gathered(plan, stage, unit);
         let derived = plan.unit(stage, unit, gathered).expect("a unit that runs can be derived");
         let (execution, said) = truth.execute(stage, unit, &derived).ok_or(Loss::Timeout)?;
         self.blobs.insert(BlobId::of(&said), said);

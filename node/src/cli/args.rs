@@ -178,6 +178,9 @@ pub(crate) struct RunArgs {
     /// How sure the results must be [default: sealed for an anchor's node, else accepted]
     #[arg(long, env = "DUGNAD_UNTIL", value_enum)]
     pub(crate) until: Option<Until>,
+    /// Execute everything, also what an earlier job of yours has verified
+    #[arg(long, env = "DUGNAD_NO_MEMO")]
+    pub(crate) no_memo: bool,
     #[command(flatten, next_help_heading = "Settings of the node, where none runs yet")]
     pub(crate) settings: SettingFlags,
 }
@@ -199,6 +202,9 @@ pub(crate) struct SubmitArgs {
     /// Do not wait until the job is safe to leave
     #[arg(long, env = "DUGNAD_NO_WAIT")]
     pub(crate) no_wait: bool,
+    /// Execute everything, also what an earlier job of yours has verified
+    #[arg(long, env = "DUGNAD_NO_MEMO")]
+    pub(crate) no_memo: bool,
 }
 
 #[derive(Debug, Args)]
@@ -294,24 +300,38 @@ pub(crate) enum CreditVerb {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum BlobVerb {
-    /// Put a file into the node, pin it, and print its id
+    /// Put a file, or a tree of files and folders, into the node, pin it, and print its id
     Add {
-        /// A file, or `-` for stdin
-        file: PathBuf,
+        /// Files and folders, or `-` for stdin; more than one file make a tree
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
     },
-    /// Write a blob to stdout or into a file
+    /// Write a blob to stdout or into a file, or a tree into a folder
     Get {
         blob: BlobId,
-        /// Into this file
-        #[arg(short = 'o', long = "to", env = "DUGNAD_TO", value_name = "FILE")]
+        /// Into this file; a tree's files, into this folder
+        #[arg(short = 'o', long = "to", env = "DUGNAD_TO", value_name = "PATH")]
         to: Option<PathBuf>,
+        /// A tree as the blob that it is
+        #[arg(long, env = "DUGNAD_RAW")]
+        raw: bool,
     },
     /// List the blobs that the node has
     List,
     /// Keep a blob from being evicted
-    Pin { blob: BlobId },
+    Pin {
+        blob: BlobId,
+        /// And the files that it lists
+        #[arg(long, env = "DUGNAD_TREE")]
+        tree: bool,
+    },
     /// Let a blob be evicted again
-    Unpin { blob: BlobId },
+    Unpin {
+        blob: BlobId,
+        /// And the files that it lists
+        #[arg(long, env = "DUGNAD_TREE")]
+        tree: bool,
+    },
     /// Remove a blob
     Remove { blob: BlobId },
 }

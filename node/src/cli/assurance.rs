@@ -176,6 +176,7 @@ mod tests {
             executions: 210,
             audits: 10,
             disputed: 0,
+            recalled: 0,
             convicted: vec![],
             outvoted: vec![],
             workers: vec![],

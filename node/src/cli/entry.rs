@@ -11,6 +11,9 @@ use crate::cli::failure::{End, Failure, Outcome};
 use crate::cli::{blob, config, credit, exec, job, key, node, peer};
 use crate::config::{Layers, Loaded, Origin, Setting};
 
+/// These libraries log whole addresses, some of which are signed, and headers, one of which is the token.
+const ADDRESSES: [&str; 2] = ["ureq=warn", "ureq_proto=warn"];
+
 /// The program. Its first argument `worker` makes it a sandbox's worker and nothing else.
 pub fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|verb| verb == "worker") {
@@ -65,7 +68,10 @@ fn run(program: Program) -> Outcome {
 }
 
 fn log(filter: &str, format: LogFormat) {
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let mut filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    for quiet in ADDRESSES {
+        filter = filter.add_directive(quiet.parse().expect("it is a directive"));
+    }
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)

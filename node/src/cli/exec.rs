@@ -84,6 +84,9 @@ fn job_of_one(args: &ExecArgs, stdin: Option<&Path>) -> Outcome<JobFile> {
             ..DraftLimits::default()
         },
         batch: Some(1),
+        reads: Vec::new(),
+        first_files: Vec::new(),
+        segments: 1,
     };
     Ok(JobFile {
         path: args.module.clone(),
@@ -95,6 +98,7 @@ fn job_of_one(args: &ExecArgs, stdin: Option<&Path>) -> Outcome<JobFile> {
         policy: DraftPolicy::default(),
         goal: Goal::default(),
         stages: vec![stage],
+        repeats: Vec::new(),
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use client::{BlobSource, Prepared};
-use protocol::{BlobId, BlobRef, Execution, InputSource, Loss, Manifest, Plan, Source, Tree, Unit};
+use protocol::{BlobId, BlobRef, Execution, InputSource, Loss, Manifest, Plan, Tree, Unit};
 use sandbox::{FileSource, GuestUnit, PoolConfig, Ran, run_local};
 use tokio::runtime::Runtime;
 
@@ -69,10 +69,7 @@ impl<'p> Trial<'p> {
 
     /// A stage's first unit; `None` if it reads what another stage has yet to compute.
     pub(crate) fn unit(&self, stage: u16) -> Option<Unit> {
-        match self.plan.stage(stage).source {
-            Source::Range(_) | Source::Grid(_) | Source::Parts(_) => self.plan.unit(stage, 0, None),
-            Source::Each(_) | Source::Gather(_) | Source::ByName(_) => None,
-        }
+        self.plan.unit(stage, 0, None)
     }
 
     /// Runs a unit in a sandbox of its own.

@@ -25,6 +25,7 @@ pub(crate) fn job(node: &Node, view: JobView) -> JobStatus {
         executions: view.executions,
         audits: view.audits,
         disputed: view.disputed,
+        recalled: view.recalled,
         convicted: view.convicted.into_iter().map(|(peer, why)| Convicted { peer, why }).collect(),
         outvoted: peer_units(view.outvoted),
         workers: peer_units(view.workers),
@@ -106,6 +107,7 @@ fn state(node: &Node, view: &JobView) -> JobState {
 fn stage(view: StageView) -> StageStatus {
     let StageView {
         name,
+        mount: _,
         units,
         open,
         running,

@@ -118,12 +118,13 @@ impl Node {
             batch;
         let shared = Arc::clone(self.shared());
         let courier = Courier { shared: Arc::clone(&shared), job, from: Vec::new() };
-        let want = PackWant { stage, batch, units, root, packs, holders };
+        let goes_on = false;
+        let want = PackWant { stage, batch, first_unit, units, root, packs, holders, goes_on };
         let (id, pack) = checked_pack(&courier, &want).await?;
         let pack = Arc::new(pack);
         self.inside().learn(id.id, &pack);
         let (name, count) = match view.stages.get(usize::from(stage)) {
-            Some(view) => (view.name.clone(), view.units),
+            Some(view) => (view.mount.clone(), view.units),
             None => (stage.to_string(), first_unit + units),
         };
         let mut listed = Vec::new();

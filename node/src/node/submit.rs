@@ -13,8 +13,10 @@ use store::{Batch, Pin, Store, StoreError};
 use tracing::info;
 
 use crate::Node;
-use crate::shell::{Shared, unix_ms};
+use crate::shell::{Shared, memory, unix_ms};
 
+/// Units of a stage up to which each may become a batch of its own.
+const PARTED_UNITS_MAX: u64 = 1 << 16;
 /// Trees within trees that a job may have.
 const TREES_MAX: usize = TREE_ENTRIES_MAX;
 
@@ -64,8 +66,16 @@ impl Node {
         let mut nonce = [0; 32];
         getrandom::fill(&mut nonce).map_err(|e| SubmitError::Random(e.to_string()))?;
         let wanted = draft.policy.clone();
-        let manifest = draft.into_manifest(self.me(), unix_ms(), Hash::new(nonce));
+        let recalls = !draft.no_memo;
+        let mut manifest = draft.into_manifest(self.me(), unix_ms(), Hash::new(nonce));
         manifest.check()?;
+        if recalls {
+            let part = |store: &Store| {
+                part_from_memory(store, &mut manifest);
+                manifest
+            };
+            manifest = self.shared().with_store(part).await;
+        }
         let manifest = self.settle(manifest, &wanted);
         let job = manifest.job();
         let kept = manifest.clone();
@@ -80,8 +90,49 @@ impl Node {
         let stamp = self.stamp_job(job, &manifest).await?;
         pins.stay = true;
         info!(%job, name = manifest.name, units = manifest.unit_count(), "job submitted");
-        self.tell(Event::Submit { manifest, stamp }).await.map_err(|_| SubmitError::Stopped)?;
+        self.tell(Event::Submit { manifest, stamp, recalls })
+            .await
+            .map_err(|_| SubmitError::Stopped)?;
         Ok(job)
+    }
+}
+
+/// Where an earlier job has verified some of a stage's units and not others, each becomes a batch of its own, so
+/// that only those are executed that are not known; and so do units that read them one by one.
+fn part_from_memory(store: &Store, manifest: &mut Manifest) {
+    let counts = manifest.unit_counts();
+    let mut plan = Plan::new(manifest.clone());
+    for parts in plan.missing_parts() {
+        if let Ok(tree) = read_tree(store, "the tree of parts", parts.id) {
+            plan.add_parts(parts.id, tree);
+        }
+    }
+    let mut parted = vec![false; counts.len()];
+    for stage in plan.stages() {
+        let number = usize::from(stage);
+        let units = counts[number];
+        if PARTED_UNITS_MAX < units {
+            continue;
+        }
+        parted[number] = if plan.is_dependent(stage) {
+            plan.reads(stage, 0..1).iter().any(|read| {
+                parted[usize::from(read.stage)]
+                    && read.units != (0..counts[usize::from(read.stage)])
+            })
+        } else {
+            let is_known = |unit: &u64| {
+                plan.unit(stage, *unit, None).is_some_and(|unit| memory::knows(store, unit.id()))
+            };
+            let known = (0..units).filter(is_known).count() as u64;
+            known != 0 && known != units
+        };
+        if parted[number] {
+            manifest.stages[number].batch = 1;
+        }
+    }
+    if manifest.check().is_err() {
+        // Too many batches: then what is known together with something new is executed again.
+        *manifest = plan.manifest().clone();
     }
 }
 

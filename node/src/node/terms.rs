@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use client::DraftPolicy;
-use protocol::{JobId, Manifest, Partition, Stage, Stamp, Stamped, job_stamp_bits};
+use protocol::{JobId, Manifest, Partition, Stamp, Stamped, job_stamp_bits};
 use tracing::info;
 
 use crate::Node;
@@ -33,8 +33,9 @@ impl Node {
             manifest.policy.stamp_bits = self.config().stamp_bits;
         }
         if wanted.level.is_none() {
-            let partition = |stage: &Stage| Partition::new(stage.unit_count(), stage.batch);
-            let batches = manifest.stages.iter().map(|s| u64::from(partition(s).batches())).sum();
+            let sized = manifest.stages.iter().zip(manifest.unit_counts());
+            let partitions = sized.map(|(stage, units)| Partition::new(units, stage.batch));
+            let batches = partitions.map(|partition| u64::from(partition.batches())).sum();
             manifest.policy.level = level(self.network_size(), manifest.policy.quorum, batches);
         }
         manifest

@@ -9,9 +9,10 @@ use tokio::time::Instant;
 use tracing::{debug, trace};
 
 use crate::Tamper;
+use crate::shell::memory::Recall;
 use crate::shell::run::{Order, Runs};
 use crate::shell::talk::Talk;
-use crate::shell::{Changes, Clock, Journal, Shared, fetch, forget, pack, probe, provide};
+use crate::shell::{Changes, Clock, Journal, Shared, fetch, forget, memory, pack, probe, provide};
 
 /// What a [`crate::Node`] asks of the engine's task.
 #[derive(Debug)]
@@ -137,6 +138,7 @@ impl Dispatch {
             | Event::Ran { .. }
             | Event::Packed { .. }
             | Event::Probed { .. }
+            | Event::Recalled { .. }
             | Event::Tick => {}
         }
         let own = self.tamper.as_mut().map(|tamper| tamper.event(&mut event));
@@ -173,8 +175,14 @@ impl Dispatch {
             Effect::Fetch { fetch, job, want, from } => {
                 fetch::start(shared, fetch, job, want, from)
             }
-            Effect::Run { run, job, plan, stage, units, gathered, packs } => {
-                self.runs.start(shared, run, Order { job, plan, stage, units, gathered, packs });
+            Effect::Run { run, job, plan, stage, units, reads } => {
+                self.runs.start(shared, run, Order { job, plan, stage, units, reads });
+            }
+            Effect::Recall { recall, job, plan, stage, units, reads } => {
+                memory::recall(shared, Recall { recall, job, plan, stage, units, reads });
+            }
+            Effect::Remember { job, plan, packs, from } => {
+                memory::remember(shared, job, plan, packs, from);
             }
             Effect::Stop { run } => self.runs.stop(run),
             Effect::Pack { pack, job, stage, units, outcomes } => {

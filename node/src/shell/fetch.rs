@@ -1,11 +1,15 @@
 //! Fetching: what the engine wants is brought into the store, checked, and reported.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use engine::{Event, FetchId, FetchLoss, Got, PackWant, Want};
 use futures::{StreamExt, TryStreamExt, stream};
 use protocol::limits::{MANIFEST_BYTES_MAX, PACK_BYTES_MAX};
-use protocol::{BlobId, BlobRef, Exit, JobId, Manifest, Outcome, Pack, PeerId, Tree, merkle_root};
+use protocol::{
+    BlobId, BlobRef, Exit, JobId, Manifest, Outcome, Pack, PeerId, Read, Role, Tree, bucket_of,
+    merkle_root,
+};
 use store::Pin;
 use tracing::{Instrument, debug, debug_span};
 
@@ -47,14 +51,71 @@ async fn bring(courier: &Courier, want: Want) -> Result<Got, FetchLoss> {
         Want::Manifest(blob) => manifest(courier, blob).await,
         Want::Inputs { blobs, trees, parts } => inputs(courier, blobs, trees, parts).await,
         Want::Leaves(want) => leaves(courier, &want).await,
-        Want::Packs(wants) => {
-            let coming = wants.into_iter().map(|want| counted(courier.clone(), want));
-            let got: Vec<(BlobRef, u64)> =
-                stream::iter(coming).buffered(PACKS_AT_ONCE).try_collect().await?;
-            let failed = got.iter().map(|(_, failed)| failed).sum();
-            Ok(Got::Packs { packs: got.into_iter().map(|(blob, _)| blob).collect(), failed })
+        Want::Packs { wants, outputs } => {
+            let part = if outputs { Part::All } else { Part::Outcomes };
+            packs(courier, wants, part).await
+        }
+        Want::Reads { plan, stage, units, packs: wants } => {
+            courier
+                .blobs(units.clone().filter_map(|unit| plan.part(stage, unit)).collect())
+                .await?;
+            let reads: Vec<Read> = plan.reads(stage, units.clone());
+            packs(courier, wants, Part::Of(reads.into(), units)).await
         }
     }
+}
+
+/// How much of packs is wanted.
+#[derive(Clone, Debug)]
+enum Part {
+    /// How the units have ended.
+    Outcomes,
+    /// With all outputs.
+    All,
+    /// With the outputs that some units of another stage read.
+    Of(Arc<[Read]>, Range<u64>),
+}
+
+impl Part {
+    /// Whether anybody reads the outcome of a unit.
+    fn reads(&self, stage: u16, unit: u64) -> bool {
+        match self {
+            Self::Outcomes | Self::All => true,
+            Self::Of(reads, _) => {
+                reads.iter().any(|read| read.stage == stage && read.units.contains(&unit))
+            }
+        }
+    }
+
+    /// Whether a file of an outcome that is read is read itself.
+    fn reads_file(&self, stage: u16, path: &str) -> bool {
+        match self {
+            Self::Outcomes => false,
+            Self::All => true,
+            Self::Of(reads, units) => {
+                reads.iter().filter(|read| read.stage == stage).any(|read| match read.role {
+                    Role::Bucket(n) => units.contains(&u64::from(bucket_of(path, n))),
+                    Role::Single | Role::Many | Role::Before => true,
+                })
+            }
+        }
+    }
+}
+
+/// The packs alone, in order.
+pub(crate) async fn bare(courier: &Courier, wants: &[PackWant]) -> Result<Vec<BlobRef>, FetchLoss> {
+    match packs(courier, wants.to_vec(), Part::Outcomes).await? {
+        Got::Packs { packs, .. } => Ok(packs),
+        Got::Manifest(_) | Got::Inputs { .. } | Got::Leaves(_) => Ok(Vec::new()),
+    }
+}
+
+async fn packs(courier: &Courier, wants: Vec<PackWant>, part: Part) -> Result<Got, FetchLoss> {
+    let coming = wants.into_iter().map(|want| counted(courier.clone(), want, part.clone()));
+    let got: Vec<(BlobRef, u64)> =
+        stream::iter(coming).buffered(PACKS_AT_ONCE).try_collect().await?;
+    let failed = got.iter().map(|(_, failed)| failed).sum();
+    Ok(Got::Packs { packs: got.into_iter().map(|(blob, _)| blob).collect(), failed })
 }
 
 async fn manifest(courier: &Courier, blob: BlobRef) -> Result<Got, FetchLoss> {
@@ -82,12 +143,20 @@ async fn inputs(
 ///
 /// Packs are named by voters, who may lie: a wrong one is dropped and the next one tried.
 pub(crate) async fn pack(courier: &Courier, want: &PackWant) -> Result<(BlobRef, Pack), FetchLoss> {
+    partly(courier, want, &Part::All).await
+}
+
+async fn partly(
+    courier: &Courier,
+    want: &PackWant,
+    part: &Part,
+) -> Result<(BlobRef, Pack), FetchLoss> {
     let courier = &courier.asking_first(&want.holders);
     let mut loss = FetchLoss::Missing(BlobId::new(*want.root.as_bytes()));
     for blob in &want.packs {
         match checked(courier, want, *blob).await {
             Ok(pack) => {
-                outputs(courier, &pack).await?;
+                outputs(courier, &pack, want, part).await?;
                 return Ok((*blob, pack));
             }
             Err(found) => loss = found,
@@ -109,10 +178,18 @@ async fn leaves(courier: &Courier, want: &PackWant) -> Result<Got, FetchLoss> {
     Err(loss)
 }
 
-/// A pack, and how many of its outcomes are not successes.
-async fn counted(courier: Courier, want: PackWant) -> Result<(BlobRef, u64), FetchLoss> {
-    let (blob, pack) = pack(&courier, &want).await?;
-    let failed = pack.outcomes().iter().filter(|outcome| !outcome.is_success()).count();
+/// A pack, and how many of its outcomes that are read are not successes.
+async fn counted(
+    courier: Courier,
+    want: PackWant,
+    part: Part,
+) -> Result<(BlobRef, u64), FetchLoss> {
+    let (blob, pack) = partly(&courier, &want, &part).await?;
+    let has_failed = |(unit, outcome): &(u64, &Outcome)| {
+        let goes_on = want.goes_on && outcome.asks_to_go_on();
+        part.reads(want.stage, *unit) && !outcome.is_success() && !goes_on
+    };
+    let failed = (want.first_unit..).zip(pack.outcomes()).filter(has_failed).count();
     Ok((blob, failed as u64))
 }
 
@@ -142,26 +219,40 @@ fn root_is(pack: &Pack, want: &PackWant) -> bool {
     want.units != 0 && merkle_root(&pack.digests()) == want.root
 }
 
-/// Everything that is not inside the pack itself: large outputs, and the files under `/out`.
-async fn outputs(courier: &Courier, pack: &Pack) -> Result<(), FetchLoss> {
-    courier.blobs(pack.outside()).await?;
-    let mut outs: Vec<BlobRef> = pack.outcomes().iter().filter_map(out).collect();
+/// What is not inside the pack itself and is wanted: large outputs, and the files under `/out`.
+async fn outputs(
+    courier: &Courier,
+    pack: &Pack,
+    want: &PackWant,
+    part: &Part,
+) -> Result<(), FetchLoss> {
+    if matches!(part, Part::Outcomes) {
+        return Ok(());
+    }
+    let outcomes = (want.first_unit..).zip(pack.outcomes());
+    let read = outcomes.filter(|(unit, _)| part.reads(want.stage, *unit));
+    let exits: Vec<Exit> = read
+        .filter_map(|(_, outcome)| match outcome {
+            Outcome::Exit(exit) => Some(*exit),
+            Outcome::Trap(_) | Outcome::OutOfFuel | Outcome::OutputTooLarge => None,
+        })
+        .collect();
+    let blobs = exits.iter().flat_map(|exit| [exit.stdout, exit.out]);
+    let outside = blobs.filter(|blob| pack.inline(blob.id).is_none());
+    courier.blobs(outside.collect()).await?;
+    let mut outs: Vec<BlobRef> = exits.iter().map(|exit| exit.out).collect();
     outs.sort();
     outs.dedup();
-    let mut trees = Vec::new();
+    let (mut files, mut below) = (Vec::new(), Vec::new());
     for out in outs {
         let tree = match pack.inline(out.id) {
             Some(bytes) => Tree::from_bytes(bytes).map_err(|_| FetchLoss::Malformed(out.id))?,
             None => courier.tree(out).await?,
         };
-        trees.push((out.id, tree));
+        for entry in tree.entries().iter().filter(|e| part.reads_file(want.stage, &e.path)) {
+            if entry.is_tree { &mut below } else { &mut files }.push(entry.blob);
+        }
     }
-    courier.entries(trees).await
-}
-
-fn out(outcome: &Outcome) -> Option<BlobRef> {
-    match outcome {
-        Outcome::Exit(Exit { out, .. }) => Some(*out),
-        Outcome::Trap(_) | Outcome::OutOfFuel | Outcome::OutputTooLarge => None,
-    }
+    courier.blobs(files).await?;
+    courier.deep_trees(below).await
 }

@@ -6,7 +6,7 @@ use protocol::JobId;
 use store::{Batch, Pin};
 use tracing::warn;
 
-use crate::shell::{Shared, journal, kept, provide};
+use crate::shell::{Shared, journal, kept, memory, provide};
 
 /// Lets go of everything that is held for the job. Blobs leave when their room is needed.
 pub(crate) fn start(shared: &Arc<Shared>, job: JobId) {
@@ -18,7 +18,11 @@ pub(crate) fn start(shared: &Arc<Shared>, job: JobId) {
         kept::erase_job(&mut batch, job);
         journal::erase_job(&mut batch, job);
         batch.unpin_all(Pin::Job(job));
-        if let Err(error) = this.with_store(move |store| store.commit(batch)).await {
+        let erase = move |store: &store::Store| {
+            memory::erase_job(store, &mut batch, job);
+            store.commit(batch)
+        };
+        if let Err(error) = this.with_store(erase).await {
             warn!(%job, %error, "a job that is over could not be erased");
         }
         provide::stop(&this, job).await;

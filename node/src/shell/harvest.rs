@@ -18,6 +18,8 @@ pub(crate) struct Harvest {
     pub(crate) job: JobId,
     pub(crate) stage: u16,
     pub(crate) units: Vec<(u64, Result<Ran, Loss>)>,
+    /// Units whose outcome was another's.
+    pub(crate) passed: Vec<(u64, KeptUnit)>,
 }
 
 /// Keeps executions so that a crash loses at most a second of them. Outputs that do not fit into a
@@ -25,7 +27,7 @@ pub(crate) struct Harvest {
 pub(crate) fn keep(
     shared: &Shared,
     store: &Store,
-    Harvest { job, stage, units }: Harvest,
+    Harvest { job, stage, units, passed }: Harvest,
 ) -> Vec<(u64, Result<Execution, Loss>)> {
     let mut basket = Basket { shared, store, job, batch: Batch::default(), bytes: 0, blobs: false };
     let mut ended = Vec::new();
@@ -35,6 +37,10 @@ pub(crate) fn keep(
             basket.add((job, stage, unit), ran).map(|()| execution)
         });
         ended.push((unit, kept));
+    }
+    for (unit, kept) in passed {
+        ended.push((unit, Ok(kept.execution.clone())));
+        basket.keep((job, stage, unit), kept);
     }
     if let Err(error) = basket.write() {
         warn!(%job, %error, "outputs could not be stored");
@@ -77,14 +83,17 @@ impl Basket<'_> {
             }
             small.push(bytes);
         }
-        let unit = KeptUnit { execution, small };
-        unit.write(place, &mut self.batch);
-        self.shared.kept.add(place, unit);
+        self.keep(place, KeptUnit { execution, small });
         if !stderr.is_empty() && self.shared.kept.may_log(self.job, stderr.len()) {
             stderr.truncate(STDERR_BYTES_MAX as usize);
             kept::write_log(&mut self.batch, place, stderr);
         }
         Ok(())
+    }
+
+    fn keep(&mut self, place: kept::Place, unit: KeptUnit) {
+        unit.write(place, &mut self.batch);
+        self.shared.kept.add(place, unit);
     }
 
     /// An output that becomes a blob of the store.

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use engine::Reads;
 use protocol::limits::{PACK_BYTES_MAX, TREE_BYTES_MAX};
 use protocol::{
-    BlobId, BlobRef, Exit, Gathered, Input, InputSource, Loss, Outcome, Pack, Tree, outcome_folder,
+    BlobId, BlobRef, CHECKPOINT_EXIT, CHECKPOINT_PATH, CONVERGED_FILE, Exit, Gathered, Hash, Input,
+    InputSource, Loss, Outcome, Pack, Plan, Read, Role, Tree, bucket_of, encode, hash, merkle_root,
+    outcome_folder,
 };
 use sandbox::FileSource;
 use store::{Store, StoreError};
@@ -14,46 +17,152 @@ use store::{Store, StoreError};
 pub(crate) const BYTES_MAX: u64 = 64 << 10;
 /// Trees within trees.
 const TREE_DEPTH_MAX: usize = 8;
+/// Packs that are kept open: neighbouring units read the same ones.
+const PACKS_OPEN: usize = 4;
 
 /// Files below a mount, by path.
 pub(crate) type Files = Vec<(String, FileSource)>;
 
-/// Resolves the inputs of one run's units, each source once.
+/// Resolves what the units of one run read, each source once.
 #[derive(Debug)]
 pub(crate) struct Mounter<'a> {
     store: &'a Store,
-    gathered: Option<Gathered>,
-    packs: &'a [BlobRef],
+    plan: &'a Plan,
+    reads: &'a Reads,
     known: BTreeMap<Vec<u8>, Arc<Files>>,
+    open: Vec<(BlobId, Arc<Pack>)>,
+    /// Files of a shuffle, by the stage that is read and their bucket.
+    buckets: BTreeMap<(u16, u32), Vec<Named>>,
+}
+
+/// A file of an outcome that is found by its name.
+#[derive(Clone, Debug)]
+struct Named {
+    name: String,
+    /// The number of the outcome.
+    unit: u64,
+    blob: BlobRef,
+}
+
+/// One outcome, and the pack that it is in.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) unit: u64,
+    pub(crate) outcome: Outcome,
+    pub(crate) pack: Arc<Pack>,
 }
 
 impl<'a> Mounter<'a> {
-    /// `packs` are what a gathering stage reads, in order of batches.
-    pub(crate) fn new(store: &'a Store, gathered: Option<Gathered>, packs: &'a [BlobRef]) -> Self {
-        Self { store, gathered, packs, known: BTreeMap::new() }
+    pub(crate) fn new(store: &'a Store, plan: &'a Plan, reads: &'a Reads) -> Self {
+        let (known, buckets) = (BTreeMap::new(), BTreeMap::new());
+        Self { store, plan, reads, known, open: Vec::new(), buckets }
     }
 
-    /// The files of one input, by their paths below `/in`.
+    /// The files of one input, by their paths below `/in`; none of those that [`Mounter::read`] gives.
     pub(crate) fn input(&mut self, input: &Input) -> Result<Arc<Files>, Loss> {
-        let key = protocol::encode(input);
-        if let Some(files) = self.known.get(&key) {
-            return Ok(Arc::clone(files));
-        }
-        let files = Arc::new(match input.source {
-            InputSource::Blob(blob) => vec![(input.path.clone(), self.file(blob)?)],
-            InputSource::Tree(tree) => {
+        match input.source {
+            InputSource::Blob(blob) => Ok(Arc::new(vec![(input.path.clone(), self.file(blob)?)])),
+            InputSource::Tree(tree) => self.once(encode(input), |this| {
                 let mut files = Vec::new();
-                let root = self.read_tree(tree.id)?;
-                self.tree(&folder(&input.path), &root, 0, &mut files)?;
-                files
-            }
-            InputSource::Outcomes(..) => self.outcomes(&folder(&input.path))?,
-        });
-        // A unit's own part is never asked for again.
-        if !matches!(input.source, InputSource::Blob(_)) {
-            self.known.insert(key, Arc::clone(&files));
+                let root = this.read_tree(tree.id)?;
+                this.tree(&folder(&input.path), &root, 0, &mut files)?;
+                Ok(files)
+            }),
+            InputSource::Outcomes(..) => Ok(Arc::default()),
         }
-        Ok(files)
+    }
+
+    /// What a unit reads of an earlier stage, by paths below `/in`.
+    pub(crate) fn read(&mut self, read: &Read, unit: u64) -> Result<Arc<Files>, Loss> {
+        let mount = self.plan.stage(read.stage).mount().to_owned();
+        match read.role {
+            Role::Single => self
+                .each(read, |this, found, files| this.outcome(&format!("{mount}/"), found, files)),
+            Role::Many => {
+                let key = encode(&(read.stage, read.units.start, read.units.end));
+                let count = self.plan.partition(read.stage).units();
+                self.once(key, |this| {
+                    let files = this.each(read, |this, found, files| {
+                        let own = format!("{mount}/{}/", outcome_folder(found.unit, count));
+                        this.outcome(&own, found, files)
+                    });
+                    files.map(|files| Arc::try_unwrap(files).unwrap_or_default())
+                })
+            }
+            Role::Bucket(_) => {
+                let count = self.plan.partition(read.stage).units();
+                let mut files = Vec::new();
+                for Named { name, unit, blob } in self.bucket(read, unit)? {
+                    let path = format!("{mount}/{name}/{}", outcome_folder(unit, count));
+                    files.push((path, self.file(blob)?));
+                    check_count(&files)?;
+                }
+                Ok(Arc::new(files))
+            }
+            Role::Before => self.each(read, |this, found, files| {
+                let Outcome::Exit(Exit { out, .. }) = &found.outcome else { return Ok(()) };
+                let tree = this.out(&found.pack, *out)?;
+                let mut all = Vec::new();
+                this.tree("", &tree, 0, &mut all)?;
+                let below = format!("{CHECKPOINT_PATH}/");
+                all.retain(|(path, _)| path == CHECKPOINT_PATH || path.starts_with(&below));
+                files.extend(all);
+                check_count(files)
+            }),
+        }
+    }
+
+    /// What names everything that a unit reads: equal for equal outcomes, whatever job they are of.
+    pub(crate) fn gathered(&mut self, stage: u16, unit: u64) -> Result<Option<Gathered>, Loss> {
+        let mut hashes = Vec::new();
+        for read in self.plan.reads(stage, unit..unit + 1) {
+            hashes.push(match read.role {
+                Role::Single | Role::Many | Role::Before => {
+                    let mut digests: Vec<Hash> = Vec::new();
+                    self.visit(&read, |_, found| {
+                        digests.push(found.outcome.digest());
+                        Ok(())
+                    })?;
+                    merkle_root(&digests)
+                }
+                Role::Bucket(_) => {
+                    let named = self.bucket(&read, unit)?;
+                    let list: Vec<(&str, u64, &BlobRef)> =
+                        named.iter().map(|file| (&*file.name, file.unit, &file.blob)).collect();
+                    hash("bucket", &[&encode(&list)])
+                }
+            });
+        }
+        Ok((!hashes.is_empty()).then(|| Gathered::new(&hashes)))
+    }
+
+    /// The outcome that a unit passes on instead of executing, if it does so.
+    pub(crate) fn passed(&mut self, stage: u16, unit: u64) -> Result<Option<Found>, Loss> {
+        let converges = self.plan.stage(stage).links.converges;
+        let mut passed = None;
+        for read in self.plan.reads(stage, unit..unit + 1) {
+            let is_before = read.role == Role::Before;
+            if passed.is_some() || !(is_before || converges) {
+                continue;
+            }
+            self.visit(&read, |this, found| {
+                let is_done = match &found.outcome {
+                    Outcome::Exit(exit) if is_before => exit.code != CHECKPOINT_EXIT,
+                    Outcome::Exit(exit) => this.has_converged(&found.pack, exit.out)?,
+                    Outcome::Trap(_) | Outcome::OutOfFuel | Outcome::OutputTooLarge => is_before,
+                };
+                if is_done && passed.is_none() {
+                    passed = Some(found.clone());
+                }
+                Ok(())
+            })?;
+        }
+        Ok(passed)
+    }
+
+    fn has_converged(&self, pack: &Pack, out: BlobRef) -> Result<bool, Loss> {
+        let tree = self.out(pack, out)?;
+        Ok(tree.entries().iter().any(|entry| entry.path == CONVERGED_FILE))
     }
 
     /// One blob as a file.
@@ -64,6 +173,19 @@ impl<'a> Mounter<'a> {
             return Ok(FileSource::Path { path, size: blob.size });
         }
         self.bytes(blob.id, blob.size).map(FileSource::Bytes)
+    }
+
+    fn once(
+        &mut self,
+        key: Vec<u8>,
+        make: impl FnOnce(&mut Self) -> Result<Files, Loss>,
+    ) -> Result<Arc<Files>, Loss> {
+        if let Some(files) = self.known.get(&key) {
+            return Ok(Arc::clone(files));
+        }
+        let files = Arc::new(make(self)?);
+        self.known.insert(key, Arc::clone(&files));
+        Ok(files)
     }
 
     fn tree(&self, folder: &str, tree: &Tree, depth: usize, files: &mut Files) -> Result<(), Loss> {
@@ -82,42 +204,103 @@ impl<'a> Mounter<'a> {
         Ok(())
     }
 
-    /// All outcomes of the stage that is gathered: `<index>/stdout` and `<index>/out/…`.
-    fn outcomes(&self, folder: &str) -> Result<Files, Loss> {
-        let count = self.gathered.map_or(0, |gathered| gathered.outcomes);
-        let mut files = Vec::new();
-        let mut index = 0;
-        for blob in self.packs {
-            let bytes = self.bytes(blob.id, PACK_BYTES_MAX as u64)?;
-            let pack = Pack::from_bytes(&bytes).map_err(|_| Loss::MissingBlob(blob.id))?;
-            for outcome in pack.outcomes() {
-                let own = format!("{folder}{}/", outcome_folder(index, count));
-                self.outcome(&own, &pack, outcome, &mut files)?;
-                index += 1;
+    /// Goes through the outcomes that are read, in order; all of them must be there.
+    fn visit(
+        &mut self,
+        read: &Read,
+        mut look: impl FnMut(&mut Self, &Found) -> Result<(), Loss>,
+    ) -> Result<(), Loss> {
+        let mut next = read.units.start;
+        let reads = self.reads;
+        for (first, blob) in reads.packs_of(read.stage, read.batches.clone()) {
+            let pack = self.pack(blob)?;
+            for (unit, outcome) in (first..).zip(pack.outcomes()) {
+                if !read.units.contains(&unit) {
+                    continue;
+                }
+                if unit != next {
+                    return Err(missing_packs());
+                }
+                next += 1;
+                look(self, &Found { unit, outcome: *outcome, pack: Arc::clone(&pack) })?;
             }
         }
-        if index == count { Ok(files) } else { Err(Loss::Refused("packs are missing".to_owned())) }
+        if next == read.units.end { Ok(()) } else { Err(missing_packs()) }
     }
 
-    fn outcome(
-        &self,
-        folder: &str,
-        pack: &Pack,
-        outcome: &Outcome,
-        files: &mut Files,
-    ) -> Result<(), Loss> {
-        let Outcome::Exit(Exit { stdout, out, .. }) = outcome else { return Ok(()) };
-        let stdout = match pack.inline(stdout.id) {
+    fn each(
+        &mut self,
+        read: &Read,
+        mut mount: impl FnMut(&Self, &Found, &mut Files) -> Result<(), Loss>,
+    ) -> Result<Arc<Files>, Loss> {
+        let mut files = Vec::new();
+        self.visit(read, |this, found| mount(this, found, &mut files))?;
+        Ok(Arc::new(files))
+    }
+
+    /// The files of a unit's bucket, in order of their names.
+    fn bucket(&mut self, read: &Read, unit: u64) -> Result<Vec<Named>, Loss> {
+        let Role::Bucket(buckets) = read.role else { return Ok(Vec::new()) };
+        let key = (read.stage, unit as u32);
+        if let Some(known) = self.buckets.get(&key) {
+            return Ok(known.clone());
+        }
+        let mut named = Vec::new();
+        self.visit(read, |this, found| {
+            let Outcome::Exit(Exit { out, .. }) = &found.outcome else { return Ok(()) };
+            for entry in this.out(&found.pack, *out)?.entries() {
+                if !entry.is_tree && u64::from(bucket_of(&entry.path, buckets)) == unit {
+                    let (name, blob) = (entry.path.clone(), entry.blob);
+                    named.push(Named { name, unit: found.unit, blob });
+                }
+            }
+            let max = sandbox::MOUNTED_FILES_MAX;
+            if named.len() <= max {
+                return Ok(());
+            }
+            let why =
+                format!("bucket {unit} has more than {max} files; the stage needs more buckets");
+            Err(Loss::Refused(why))
+        })?;
+        named.sort_by(|a, b| (&a.name, a.unit).cmp(&(&b.name, b.unit)));
+        // Only the last one: its identity was asked for, and next it is mounted.
+        self.buckets.clear();
+        self.buckets.insert(key, named.clone());
+        Ok(named)
+    }
+
+    fn outcome(&self, folder: &str, found: &Found, files: &mut Files) -> Result<(), Loss> {
+        let Outcome::Exit(Exit { stdout, out, .. }) = &found.outcome else { return Ok(()) };
+        let stdout = match found.pack.inline(stdout.id) {
             Some(bytes) => FileSource::Bytes(bytes.to_vec()),
             None => self.file(*stdout)?,
         };
         files.push((format!("{folder}stdout"), stdout));
         check_count(files)?;
-        let tree = match pack.inline(out.id) {
-            Some(bytes) => Tree::from_bytes(bytes).map_err(|_| Loss::MissingBlob(out.id))?,
-            None => self.read_tree(out.id)?,
-        };
+        let tree = self.out(&found.pack, *out)?;
         self.tree(&format!("{folder}out/"), &tree, 0, files)
+    }
+
+    /// The tree of an outcome's `/out`.
+    fn out(&self, pack: &Pack, out: BlobRef) -> Result<Tree, Loss> {
+        match pack.inline(out.id) {
+            Some(bytes) => Tree::from_bytes(bytes).map_err(|_| Loss::MissingBlob(out.id)),
+            None => self.read_tree(out.id),
+        }
+    }
+
+    fn pack(&mut self, blob: BlobRef) -> Result<Arc<Pack>, Loss> {
+        if let Some((_, pack)) = self.open.iter().find(|(id, _)| *id == blob.id) {
+            return Ok(Arc::clone(pack));
+        }
+        let bytes = self.bytes(blob.id, PACK_BYTES_MAX as u64)?;
+        let pack = Pack::from_bytes(&bytes).map_err(|_| Loss::MissingBlob(blob.id))?;
+        let pack = Arc::new(pack);
+        if PACKS_OPEN <= self.open.len() {
+            self.open.remove(0);
+        }
+        self.open.push((blob.id, Arc::clone(&pack)));
+        Ok(pack)
     }
 
     fn read_tree(&self, id: BlobId) -> Result<Tree, Loss> {
@@ -144,6 +327,10 @@ impl<'a> Mounter<'a> {
             | StoreError::Io { .. } => Loss::MissingBlob(id),
         })
     }
+}
+
+fn missing_packs() -> Loss {
+    Loss::Refused("packs are missing".to_owned())
 }
 
 fn check_count(files: &Files) -> Result<(), Loss> {

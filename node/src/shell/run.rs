@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use engine::{Event, RunId};
-use protocol::{BlobRef, Execution, Gathered, JobId, Loss, Plan};
+use engine::{Event, Reads, RunId};
+use protocol::{Execution, JobId, Loss, Plan};
 use sandbox::{OutputBytes, Ran, Run, RunRequest};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
@@ -13,6 +13,7 @@ use tracing::{Instrument, debug, debug_span, warn};
 
 use crate::shell::Shared;
 use crate::shell::harvest::{Harvest, keep};
+use crate::shell::kept::KeptUnit;
 use crate::shell::order::{Prepared, prepare};
 
 /// How often the engine hears of finished units while a run goes on.
@@ -27,8 +28,7 @@ pub(crate) struct Order {
     pub(crate) plan: Arc<Plan>,
     pub(crate) stage: u16,
     pub(crate) units: Vec<u64>,
-    pub(crate) gathered: Option<Gathered>,
-    pub(crate) packs: Vec<BlobRef>,
+    pub(crate) reads: Arc<Reads>,
 }
 
 /// The runs that go on, so that they can be stopped; the engine bounds their number.
@@ -48,8 +48,14 @@ impl Runs {
         let work = async move {
             let left = order.units.len();
             debug!(units = left, "units are run");
-            let mut report =
-                Report { shared: this, run, order: Arc::new(order), harvest: vec![], bytes: 0 };
+            let mut report = Report {
+                shared: this,
+                run,
+                order: Arc::new(order),
+                harvest: vec![],
+                passed: vec![],
+                bytes: 0,
+            };
             // Dropped in the middle, a request frees its worker within a second.
             if stop.run_until_cancelled(report.execute()).await.is_none() {
                 debug!("a run was stopped");
@@ -76,6 +82,8 @@ struct Report {
     run: RunId,
     order: Arc<Order>,
     harvest: Vec<(u64, Result<Ran, Loss>)>,
+    /// Units that have passed on what they read.
+    passed: Vec<(u64, KeptUnit)>,
     /// What its outputs take in memory.
     bytes: usize,
 }
@@ -86,8 +94,9 @@ impl Report {
         while next < self.order.units.len() {
             let order = Arc::clone(&self.order);
             let prepared = self.shared.with_store(move |store| prepare(store, &order, next)).await;
-            let Prepared { request, units, lost, next: after } = prepared;
+            let Prepared { request, units, lost, mut passed, next: after } = prepared;
             next = after;
+            self.passed.append(&mut passed);
             self.harvest.extend(lost.into_iter().map(|(unit, loss)| (unit, Err(loss))));
             if let Some(request) = request {
                 self.request(request, units).await;
@@ -135,16 +144,17 @@ impl Report {
 
     /// Keeps what has come, and tells the engine.
     async fn flush(&mut self) {
-        if self.harvest.is_empty() {
+        if self.harvest.is_empty() && self.passed.is_empty() {
             return;
         }
-        let harvest = std::mem::take(&mut self.harvest);
+        let units = std::mem::take(&mut self.harvest);
+        let passed = std::mem::take(&mut self.passed);
         self.bytes = 0;
         let this = Arc::clone(&self.shared);
         let (job, stage) = (self.order.job, self.order.stage);
         let kept = self
             .shared
-            .with_store(move |store| keep(&this, store, Harvest { job, stage, units: harvest }));
+            .with_store(move |store| keep(&this, store, Harvest { job, stage, units, passed }));
         let units = kept.await;
         self.count(&units);
         self.shared.tell(Event::Ran { run: self.run, units }).await;

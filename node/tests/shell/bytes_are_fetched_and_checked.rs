@@ -108,12 +108,16 @@ async fn the_first_pack_that_is_what_was_agreed_on_is_taken_with_its_files() {
     let want = PackWant {
         stage: 0,
         batch: 3,
+        first_unit: 6,
         units: 2,
         root,
         packs: vec![noise, lie, good],
         holders: vec![],
+        goes_on: false,
     };
-    match fetches(&mut body, Want::Packs(vec![want.clone()]), &holder).await {
+    match fetches(&mut body, Want::Packs { wants: vec![want.clone()], outputs: true }, &holder)
+        .await
+    {
         Ok(Got::Packs { packs, failed }) => assert_eq!((packs, failed), (vec![good], 1)),
         other => panic!("{other:?}"),
     }
@@ -123,6 +127,6 @@ async fn the_first_pack_that_is_what_was_agreed_on_is_taken_with_its_files() {
     assert!(!body.node.store().contains(lie.id), "what a liar named is not kept");
 
     let other = PackWant { root: Hash::ZERO, packs: vec![lie], ..want };
-    let got = fetches(&mut body, Want::Packs(vec![other]), &holder).await;
+    let got = fetches(&mut body, Want::Packs { wants: vec![other], outputs: true }, &holder).await;
     assert_eq!(got.unwrap_err(), FetchLoss::Missing(lie.id));
 }

@@ -31,7 +31,9 @@ pub(crate) fn squares(node: &Node) -> Draft {
             inputs: vec![],
             limits: DraftLimits::default(),
             batch: 4,
+            links: client::DraftLinks::default(),
         }],
+        no_memo: false,
     }
 }
 
@@ -95,6 +97,7 @@ pub(crate) fn range(module: &[u8], units: u64) -> Stage {
         inputs: vec![],
         limits: UnitLimits::default(),
         batch: 8,
+        links: protocol::Links::default(),
     }
 }
 

@@ -63,7 +63,7 @@ async fn a_job_carries_its_stamp_and_what_its_author_left_open() {
         (draft.policy.stamp_bits, draft.policy.level) = (wanted, wanted);
         let job: JobId = body.node.submit(draft).await.unwrap();
         let submitted = body.until(|event| matches!(event, Event::Submit { .. })).await;
-        let Event::Submit { manifest, stamp } = submitted else { panic!("{submitted:?}") };
+        let Event::Submit { manifest, stamp, .. } = submitted else { panic!("{submitted:?}") };
         assert_eq!(manifest.job(), job);
         // Nobody else is there: a job that leaves the level open is for everybody.
         assert_eq!(

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use engine::{Effect, Event, PackId, RunId};
+use engine::{Effect, Event, PackId, Reads, RunId};
 use protocol::{
-    BlobId, BlobRef, Execution, Exit, Gathered, JobId, Loss, Outcome, Pack, Plan, Tree, merkle_root,
+    BlobId, BlobRef, Execution, Exit, JobId, Loss, Outcome, Pack, Plan, Tree, merkle_root,
 };
 
 use crate::body::{Body, config};
@@ -13,17 +13,11 @@ use crate::guests;
 
 type Ended = BTreeMap<u64, Result<Execution, Loss>>;
 
-pub(crate) async fn runs(
-    body: &mut Body,
-    plan: &Arc<Plan>,
-    stage: u16,
-    gathered: Option<Gathered>,
-    packs: Vec<BlobRef>,
-) -> Ended {
+pub(crate) async fn runs(body: &mut Body, plan: &Arc<Plan>, stage: u16, reads: Reads) -> Ended {
     let units: Vec<u64> = (0..plan.partition(stage).units()).collect();
     let (run, job, wanted) = (RunId(5), plan.manifest().job(), units.len());
-    let plan = Arc::clone(plan);
-    body.does(Effect::Run { run, job, plan, stage, units, gathered, packs }).await;
+    let (plan, reads) = (Arc::clone(plan), Arc::new(reads));
+    body.does(Effect::Run { run, job, plan, stage, units, reads }).await;
     let mut ended = BTreeMap::new();
     while ended.len() < wanted {
         match body.until(|event| matches!(event, Event::Ran { .. })).await {
@@ -61,7 +55,7 @@ async fn a_stage_and_its_reduction_give_what_a_shell_would_give() {
     let plan = guests::plan(stages);
     let job = plan.manifest().job();
 
-    let squares = runs(&mut body, &plan, 0, None, vec![]).await;
+    let squares = runs(&mut body, &plan, 0, Reads::default()).await;
     let blob = packs(&mut body, job, 0, &squares).await;
     let pack = read(&body, blob);
     for (x, outcome) in (0..12).zip(pack.outcomes()) {
@@ -70,8 +64,9 @@ async fn a_stage_and_its_reduction_give_what_a_shell_would_give() {
         assert_eq!(text, format!("{}\n", x * x + 1).as_bytes());
     }
 
-    let gathered = Gathered::new(&[merkle_root(&pack.digests())], 12);
-    let all = runs(&mut body, &plan, 1, Some(gathered), vec![blob]).await;
+    let mut reads = Reads::default();
+    reads.insert(0, 0, merkle_root(&pack.digests()), (0, blob));
+    let all = runs(&mut body, &plan, 1, reads).await;
     let blob = packs(&mut body, job, 1, &all).await;
     let pack = read(&body, blob);
     let Outcome::Exit(Exit { code: 0, stdout, out }) = pack.outcomes()[0] else {
@@ -99,7 +94,7 @@ async fn large_outputs_are_blobs_beside_the_pack() {
     assert_eq!(stage.module, module);
     let plan = guests::plan(vec![stage]);
 
-    let ended = runs(&mut body, &plan, 0, None, vec![]).await;
+    let ended = runs(&mut body, &plan, 0, Reads::default()).await;
     let blob = packs(&mut body, plan.manifest().job(), 0, &ended).await;
     assert_eq!(read(&body, blob).outside(), [input]);
     assert_eq!(body.node.store().get(BlobId::of(&large), 1 << 20).unwrap(), large);
@@ -110,7 +105,7 @@ async fn units_whose_inputs_are_not_here_say_which() {
     let dir = tempfile::tempdir().unwrap();
     let mut body = Body::start(config(dir.path())).await;
     let plan = guests::plan(vec![guests::range(b"a module that is nowhere", 3)]);
-    let ended = runs(&mut body, &plan, 0, None, vec![]).await;
+    let ended = runs(&mut body, &plan, 0, Reads::default()).await;
     let missing = Loss::MissingBlob(BlobId::of(b"a module that is nowhere"));
     assert!(ended.values().all(|end| *end == Err(missing.clone())), "{ended:?}");
 }
@@ -125,11 +120,10 @@ async fn a_stopped_run_frees_its_worker_for_the_next() {
     }
     let endless = guests::plan(vec![guests::range(&spin, 1)]);
     let (run, job) = (RunId(1), endless.manifest().job());
-    let (gathered, packs) = (None, vec![]);
-    body.does(Effect::Run { run, job, plan: endless, stage: 0, units: vec![0], gathered, packs })
-        .await;
+    let reads = Arc::default();
+    body.does(Effect::Run { run, job, plan: endless, stage: 0, units: vec![0], reads }).await;
     body.does(Effect::Stop { run }).await;
     let plan = guests::plan(vec![guests::range(guests::SQUARE, 2)]);
-    let ended = runs(&mut body, &plan, 0, None, vec![]).await;
+    let ended = runs(&mut body, &plan, 0, Reads::default()).await;
     assert!(ended.values().all(Result::is_ok), "{ended:?}");
 }

@@ -181,9 +181,13 @@ fn audited_of(voter: PeerId, policy: &Policy, sums: &[&Audits]) -> Option<Audite
 impl Verdict {
     /// How sure the outcomes of a batch are, and with them everything that they were made from.
     pub fn assurance(&self, plan: &Plan, stage: u16, batch: u32) -> Assurance {
-        let upstream = plan.stage(stage).upstream();
-        let read = upstream.map_or(Assurance::Sealed, |s| self.read_as[usize::from(s)]);
-        self.own_assurance(stage, batch).min(read)
+        let units = plan.partition(stage).units_of(batch);
+        let read = plan.reads(stage, units).into_iter().map(|read| {
+            let of = &self.read_as[usize::from(read.stage)];
+            let batches = read.batches.start as usize..read.batches.end as usize;
+            of.get(batches).into_iter().flatten().copied().min().unwrap_or_default()
+        });
+        read.chain([self.own_assurance(stage, batch)]).min().unwrap_or_default()
     }
 
     /// Whether an anchor has latched every batch.
@@ -218,14 +222,28 @@ impl Verdict {
         }
     }
 
-    /// Works out how sure the stages are that others read.
+    /// Works out how sure the batches are that others read. Where every unit of a stage reads all of another,
+    /// the least sure batch of that decides for all, so that it is looked for once.
     pub(super) fn weigh_stages(&mut self, plan: &Plan) {
-        self.read_as = vec![Assurance::Provisional; self.gathered.len()];
-        let read: BTreeSet<u16> = plan.stages().filter_map(|s| plan.stage(s).upstream()).collect();
-        for stage in read {
-            let batches = 0..self.batches(stage).len() as u32;
-            let weakest = batches.map(|batch| self.assurance(plan, stage, batch)).min();
-            self.read_as[usize::from(stage)] = weakest.unwrap_or_default();
+        for stage in plan.stages().filter(|stage| plan.is_read(*stage)) {
+            let own = |batch| self.own_assurance(stage, batch);
+            let mut sure: Vec<Assurance> = (0..plan.partition(stage).batches()).map(own).collect();
+            for upstream in plan.stage(stage).upstreams() {
+                let of = &self.read_as[usize::from(upstream)];
+                let least = of.iter().copied().min().unwrap_or_default();
+                if least < Assurance::Sealed {
+                    let is_all = plan
+                        .reads(stage, 0..1)
+                        .iter()
+                        .any(|read| read.stage == upstream && read.batches.len() == of.len());
+                    for (batch, sure) in (0..).zip(&mut sure) {
+                        let weakest =
+                            if is_all { least } else { self.assurance(plan, stage, batch) };
+                        *sure = (*sure).min(weakest);
+                    }
+                }
+            }
+            self.read_as[usize::from(stage)] = sure;
         }
     }
 }

@@ -85,8 +85,7 @@ impl Ledger {
         let (stage, verdict) = (slot.stage, self.last_verdict());
         let batch = self.plan().partition(stage).batch_of(unit);
         let of = verdict.batch(stage, batch);
-        let now = self.plan().unit_root(stage, unit, verdict.gathered(stage));
-        if now != Some(slot.units) || !of.is_verified() {
+        if self.slot(stage, slot.about) != Some(*slot) || !of.is_verified() {
             return;
         }
         let range = self.plan().partition(stage).units_of(batch);
@@ -119,8 +118,7 @@ impl Ledger {
 
     /// What was said about a batch as a whole.
     fn batch_book(&self, stage: u16, batch: u32) -> Option<&Book> {
-        let units = self.plan().units_root(stage, batch, self.last_verdict().gathered(stage))?;
-        self.book(&Slot { stage, about: About::Batch(batch), units })
+        self.book(&self.slot(stage, About::Batch(batch))?)
     }
 
     fn cpu_ms(&self, stage: u16, units: u64) -> u64 {

@@ -17,7 +17,7 @@ pub(super) enum Few<T: Placed> {
 }
 
 /// More than so many make a tree: inserting in the midst of a list costs its length.
-const SOME_MAX: usize = 32;
+const SOME_MAX: usize = 64;
 
 impl<T: Placed> Default for Few<T> {
     fn default() -> Self {
@@ -100,7 +100,9 @@ fn in_order<T: Placed>(mut list: Vec<T>, thing: T) -> Vec<T> {
     match list.binary_search_by_key(&thing.place(), Placed::place) {
         Ok(at) => list[at] = thing,
         Err(at) => {
-            list.reserve_exact(1);
+            if list.len() == list.capacity() {
+                list.reserve_exact(1 + list.len() / 8);
+            }
             list.insert(at, thing);
         }
     }
@@ -120,7 +122,7 @@ mod tests {
 
     #[test]
     fn few_and_many_are_the_same_set() {
-        for count in [0, 1, 2, 5, 32, 33, 200] {
+        for count in [0, 1, 2, 5, 64, 65, 200] {
             let mut few = Few::default();
             // In no order, and each one twice.
             for n in (0..count).map(|n| n * 7919 % count).chain(0..count) {

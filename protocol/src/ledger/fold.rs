@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::assurance::{Assurance, Audits, count_audits};
-use super::book::Book;
+use super::assurance::{Audits, count_audits};
+use super::books::Books;
 use super::front::Logs;
-use super::layer::{At, Ground, Layer, Rules, at};
-use super::pass::Pass;
+use super::layer::{At, Dirty, Ground, Layer, Rules, at, batches};
+use super::pass::{Pass, Sums};
 use super::peel::{self, Decision};
+use super::share::Quiet;
 use super::verdict::{BatchVerdict, UnitVerdict, Verdict};
-use crate::{About, PeerId, Plan, Slot, Stamp};
+use crate::{About, Hash, PeerId, Plan, Slot, Stamp};
 
 /// Layers that are kept from one fold to the next: one for nobody, and one for each round of
 /// convictions, of which there are few.
@@ -19,8 +20,7 @@ const LAYERS_KEPT: usize = 8;
 #[derive(Clone, Debug)]
 pub(super) struct Fold {
     rules: Rules,
-    /// What to judge anew: all of a batch, or some of its units.
-    dirty: BTreeMap<At, Option<BTreeSet<u64>>>,
+    dirty: Dirty,
     equivocators_changed: bool,
     /// The first leaves nobody out.
     layers: Vec<Layer>,
@@ -28,6 +28,8 @@ pub(super) struct Fold {
     counted: Option<BTreeSet<PeerId>>,
     /// Batches whose verdict is not the last layer's.
     changed: BTreeSet<At>,
+    /// Batches whose slots are others than before, since somebody asked.
+    moved: BTreeSet<At>,
     verdict: Verdict,
 }
 
@@ -40,14 +42,15 @@ impl Fold {
                 policy: plan.manifest().policy.clone(),
                 submitter: plan.manifest().submitter,
             },
-            dirty: BTreeMap::new(),
+            dirty: Dirty::new(),
             equivocators_changed: false,
             counted: None,
             changed: BTreeSet::new(),
+            moved: BTreeSet::new(),
             verdict: Verdict {
                 stages: layer.verdicts().to_vec(),
-                gathered: vec![None; layer.verdicts().len()],
-                read_as: vec![Assurance::default(); layer.verdicts().len()],
+                whole: vec![None; layer.verdicts().len()],
+                read_as: plan.stages().map(|_| Vec::new()).collect(),
                 ..Verdict::default()
             },
             layers: vec![layer],
@@ -84,7 +87,7 @@ impl Fold {
 
     /// The slot that a vote has to name now.
     pub(super) fn slot(&self, plan: &Plan, stage: u16, about: About) -> Option<Slot> {
-        let gathered = self.verdict.gathered[usize::from(stage)];
+        let gathered = self.verdict.gathered(plan, stage, about);
         let units = match about {
             About::Unit(unit) => plan.unit_root(stage, unit, gathered)?,
             About::Batch(batch) => plan.units_root(stage, batch, gathered)?,
@@ -92,10 +95,15 @@ impl Fold {
         Some(Slot { stage, about, units })
     }
 
+    /// Batches whose slots are others than before, since the last call.
+    pub(super) fn take_moved(&mut self) -> BTreeSet<At> {
+        std::mem::take(&mut self.moved)
+    }
+
     pub(super) fn bring_up_to_date(
         &mut self,
         plan: &Plan,
-        books: &BTreeMap<Slot, Book>,
+        books: &Books,
         logs: &Logs,
         equivocators: &BTreeSet<PeerId>,
         stamps: &BTreeMap<PeerId, Stamp>,
@@ -105,23 +113,21 @@ impl Fold {
             return;
         }
         let ground = Ground { rules: &self.rules, plan, books, stamps };
+        let mut judged = BTreeSet::new();
         for layer in &mut self.layers {
-            dirty.iter().for_each(|(at, units)| layer.judge(ground, *at, units.as_ref()));
+            judged.append(&mut layer.judge(ground, dirty.clone()));
         }
         let before = self.verdict.convicted.keys().copied().collect::<BTreeSet<PeerId>>();
-        let (pass, convicted, used) = convict(ground, &mut self.layers, logs);
+        let (result, convicted, used) = convict(ground, &mut self.layers, logs);
         let last = used.last().copied().unwrap_or(0);
-        let is_complete = pass.is_complete(&self.layers[last]);
-        let Pass { changed, gathered, sums, .. } = pass;
-        self.count_audits(plan, last, is_complete.then_some(&sums.audits));
+        let Found { changed, whole, sums, corrected, is_complete } = result;
+        self.count_audits(plan, last, is_complete.then_some(&sums.audits), &corrected);
         self.verdict.convicted = convicted;
         self.verdict.equivocators.clone_from(equivocators);
-        // A stage whose inputs changed has other slots, so what was said about it reads differently.
-        self.verdict.gathered = gathered;
         if self.layers[last].except != before {
-            self.verdict.stages = self.layers[last].verdicts().to_vec();
+            judged.extend(plan.stages().flat_map(|stage| batches(plan, stage)));
         }
-        self.show(last, changed, dirty.into_keys().collect());
+        self.show(plan, last, changed, judged, whole);
         self.verdict.weigh_stages(plan);
         let mut number = 0..;
         self.layers.retain(|_| number.next().is_some_and(|n| n == 0 || used.contains(&n)));
@@ -130,7 +136,13 @@ impl Fold {
 
     /// Counts audits once everything has an outcome, the layer's and those of the batches that the pass has
     /// examined: all of them, unless it is clear which have changed.
-    fn count_audits(&mut self, plan: &Plan, last: usize, examined: Option<&Audits>) {
+    fn count_audits(
+        &mut self,
+        plan: &Plan,
+        last: usize,
+        examined: Option<&Audits>,
+        corrected: &BTreeMap<u16, Quiet>,
+    ) {
         let layer = &mut self.layers[last];
         let changed = layer.take_audited();
         let Some(own) = examined else {
@@ -138,25 +150,45 @@ impl Fold {
             self.counted = None;
             return;
         };
-        let is_quiet = own.is_empty() && self.counted.as_ref() == Some(&layer.except);
-        let quiet = plan.stages().map(|stage| &layer.quiet(stage).audits);
+        let is_plain = own.is_empty() && corrected.is_empty();
+        let is_quiet = is_plain && self.counted.as_ref() == Some(&layer.except);
+        let of = |stage: u16| corrected.get(&stage).unwrap_or_else(|| layer.quiet(stage));
+        let quiet = plan.stages().map(|stage| &of(stage).audits);
         let sums: Vec<&Audits> = quiet.chain([own]).collect();
         let changed = is_quiet.then_some(changed);
         count_audits(&mut self.verdict.audited, &self.rules.policy, &sums, changed);
-        self.counted = own.is_empty().then(|| layer.except.clone());
+        self.counted = is_plain.then(|| layer.except.clone());
     }
 
     /// Enters the outcome of the last pass into the verdict.
-    fn show(&mut self, layer: usize, changed: BTreeMap<At, BatchVerdict>, dirty: BTreeSet<At>) {
+    fn show(
+        &mut self,
+        plan: &Plan,
+        layer: usize,
+        changed: BTreeMap<At, BatchVerdict>,
+        judged: BTreeSet<At>,
+        whole: Vec<Option<Hash>>,
+    ) {
         let before = std::mem::replace(&mut self.changed, changed.keys().copied().collect());
-        for at in before.into_iter().chain(dirty).filter(|at| !changed.contains_key(at)) {
-            let (stage, batch) = (usize::from(at.0), at.1 as usize);
-            let (old, new) =
-                (&mut self.verdict.stages[stage][batch], self.layers[layer].verdict(at));
+        let others: BTreeSet<At> =
+            before.into_iter().chain(judged).chain(changed.keys().copied()).collect();
+        for at in others {
+            let new = changed.get(&at).unwrap_or_else(|| self.layers[layer].verdict(at));
+            let old = &mut self.verdict.stages[usize::from(at.0)][at.1 as usize];
+            if old.effective != new.effective {
+                self.moved.extend(plan.readers_of(at.0, at.1));
+            }
             if old != new {
                 old.clone_from(new);
             }
         }
+        for (stage, (old, new)) in (0..).zip(self.verdict.whole.iter().zip(&whole)) {
+            if old != new {
+                let readers = plan.readers_of_all(stage);
+                self.moved.extend(readers.flat_map(|reader| batches(plan, reader)));
+            }
+        }
+        self.verdict.whole = whole;
         let units = |want: fn(&UnitVerdict) -> bool| {
             let of = move |(at, v): (&At, &BatchVerdict)| {
                 let wanted = v.units.iter().filter(|(_, unit)| want(unit));
@@ -170,20 +202,26 @@ impl Fold {
             .iter()
             .flat_map(|(at, v)| v.leaves_wanted.iter().map(|root| (at.0, at.1, *root)));
         self.verdict.leaves_wanted = wanted.collect();
-        for (at, verdict) in changed {
-            self.verdict.stages[usize::from(at.0)][at.1 as usize] = verdict;
-        }
     }
 }
 
 type Convicted = BTreeMap<PeerId, super::verdict::Conviction>;
 
+/// What the last pass has found.
+struct Found {
+    changed: BTreeMap<At, BatchVerdict>,
+    whole: Vec<Option<Hash>>,
+    sums: Sums,
+    corrected: BTreeMap<u16, Quiet>,
+    is_complete: bool,
+}
+
 /// Convicts from nobody on, until a pass finds nobody else; also returns which layers it took.
-fn convict<'a>(
-    ground: Ground<'a>,
+fn convict(
+    ground: Ground<'_>,
     layers: &mut Vec<Layer>,
     logs: &Logs,
-) -> (Pass<'a>, Convicted, Vec<usize>) {
+) -> (Found, Convicted, Vec<usize>) {
     let (mut convicted, mut lost) = (Convicted::new(), BTreeMap::new());
     let mut used = Vec::new();
     loop {
@@ -209,7 +247,9 @@ fn convict<'a>(
         }
         let now = losses(&pass.decisions);
         if now.iter().all(|(peer, count)| lost.get(peer).is_some_and(|known| count <= known)) {
-            return (pass, convicted, used);
+            let is_complete = pass.is_complete();
+            let Pass { changed, whole, sums, corrected, .. } = pass;
+            return (Found { changed, whole, sums, corrected, is_complete }, convicted, used);
         }
         for (peer, count) in now {
             let entry: &mut u64 = lost.entry(peer).or_default();

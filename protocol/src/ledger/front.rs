@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::book::{Book, Cast};
+use super::books::Books;
 use super::fold::Fold;
 use super::layer::at;
 use super::log::{Inserted, Log};
@@ -44,7 +45,7 @@ pub struct Ledger {
     turns: BTreeSet<(Hash, PeerId)>,
     /// Whose votes somebody certifies who stays: others hold what they said, and so must we.
     vouched: BTreeSet<PeerId>,
-    books: BTreeMap<Slot, Book>,
+    books: Books,
     /// Ballots of those who contradict themselves: they are in no book, and bind their authors all the same.
     void: BTreeMap<PeerId, BTreeMap<Slot, Cast>>,
     equivocators: BTreeSet<PeerId>,
@@ -71,7 +72,7 @@ impl Ledger {
             logs: BTreeMap::new(),
             turns: BTreeSet::new(),
             vouched: BTreeSet::new(),
-            books: BTreeMap::new(),
+            books: Books::default(),
             void: BTreeMap::new(),
             equivocators: BTreeSet::new(),
             stamps: BTreeMap::new(),
@@ -124,6 +125,7 @@ impl Ledger {
     pub fn verdict(&mut self) -> &Verdict {
         let Self { plan, books, logs, equivocators, stamps, .. } = self;
         self.fold.bring_up_to_date(plan, books, logs, equivocators, stamps);
+        self.touched.append(&mut self.fold.take_moved());
         self.fold.verdict()
     }
 
@@ -142,7 +144,8 @@ impl Ledger {
         std::mem::take(&mut self.news)
     }
 
-    /// Batches about which, or about whose units, anything was said or taken back since the last call.
+    /// Batches about which, or about whose units, anything was said or taken back since the last call, and
+    /// those that read something else by now.
     pub fn take_touched(&mut self) -> BTreeSet<(u16, u32)> {
         std::mem::take(&mut self.touched)
     }
@@ -152,7 +155,7 @@ impl Ledger {
         self.books.get(slot)
     }
 
-    /// Everything that was said, by slot.
+    /// Everything that was said, by slot, about batches first.
     pub fn books(&self) -> impl Iterator<Item = (&Slot, &Book)> {
         self.books.iter()
     }
@@ -428,7 +431,7 @@ impl Ledger {
                     if forked && matches!(vote.slot.about, About::Unit(_)) {
                         self.void.entry(author).or_default().insert(vote.slot, cast);
                     } else {
-                        self.books.entry(vote.slot).or_default().add_vote(cast);
+                        self.books.open(vote.slot).add_vote(cast);
                     }
                 }
                 Item::Certificate(certificate) => {
@@ -436,15 +439,15 @@ impl Ledger {
                     if self.has_merit(author) {
                         self.vouched.extend(certificate.proofs.iter().map(|shown| shown.voter));
                     }
-                    self.books.entry(certificate.slot).or_default().add_certificate(signed, number);
+                    self.books.open(certificate.slot).add_certificate(signed, number);
                 }
                 Item::Leaves(leaves) => {
                     self.say(leaves.slot);
-                    self.books.entry(leaves.slot).or_default().add_leaves(author, leaves);
+                    self.books.open(leaves.slot).add_leaves(author, leaves);
                 }
                 Item::Abstention(abstention) => {
                     self.say(abstention.slot);
-                    let book = self.books.entry(abstention.slot).or_default();
+                    let book = self.books.open(abstention.slot);
                     book.add_abstention(author, abstention);
                 }
                 Item::Seal(_) if self.deaf => {}
@@ -468,7 +471,7 @@ impl Ledger {
         for (batch, (units, root)) in (seal.first..).zip(&seal.batches) {
             let slot = Slot { stage: seal.stage, about: About::Batch(batch), units: *units };
             self.say(slot);
-            self.books.entry(slot).or_default().add_seal(anchor, *root);
+            self.books.open(slot).add_seal(anchor, *root);
         }
     }
 

@@ -5,15 +5,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::book::Book;
+use super::books::Books;
 use super::contest::{Case, Evidence};
 use super::front::Logs;
 use super::log::Log;
 use super::share::{Part, Quiet, Share};
 use super::verdict::{BatchVerdict, Standing};
-use crate::{About, Gathered, Hash, JobId, PeerId, Plan, Policy, Ranks, Slot, Stamp};
+use crate::{About, Hash, JobId, PeerId, Plan, Policy, Ranks, Roots, Slot, Stamp, merkle_root};
 
 /// A batch: its stage and number.
 pub(super) type At = (u16, u32);
+
+/// What to judge anew: all of a batch, or some of its units.
+pub(super) type Dirty = BTreeMap<At, Option<BTreeSet<u64>>>;
 
 /// What of the manifest a verdict hangs on.
 #[derive(Clone, Debug)]
@@ -34,27 +38,40 @@ impl Rules {
 pub(super) struct Ground<'a> {
     pub(super) rules: &'a Rules,
     pub(super) plan: &'a Plan,
-    pub(super) books: &'a BTreeMap<Slot, Book>,
+    pub(super) books: &'a Books,
     /// Identity stamps, in jobs that ask for them.
     pub(super) stamps: &'a BTreeMap<PeerId, Stamp>,
 }
 
 impl<'a> Ground<'a> {
-    /// What is known of a batch; `None` until its units are known.
-    pub(super) fn evidence(&self, at: At, gathered: Option<Gathered>) -> Option<Evidence<'a>> {
-        let (stage, batch) = at;
-        let units = self.plan.units_root(stage, batch, gathered)?;
+    /// The slot of a batch where these roots stand; `None` until its units are known.
+    pub(super) fn batch_slot(&self, (stage, batch): At, roots: &impl Roots) -> Option<Slot> {
         let range = self.plan.partition(stage).units_of(batch);
-        let first = |unit| Slot { stage, about: About::Unit(unit), units: Hash::ZERO };
-        let spoken = self.books.range(first(range.start)..first(range.end));
+        let gathered = self.plan.gathered(stage, range, roots);
+        let units = self.plan.units_root(stage, batch, gathered)?;
+        Some(Slot { stage, about: About::Batch(batch), units })
+    }
+
+    /// The slot of a unit where these roots stand; `None` until it is known.
+    pub(super) fn unit_slot(&self, stage: u16, unit: u64, roots: &impl Roots) -> Option<Slot> {
+        let gathered = self.plan.gathered(stage, unit..unit + 1, roots);
+        let units = self.plan.unit_root(stage, unit, gathered)?;
+        Some(Slot { stage, about: About::Unit(unit), units })
+    }
+
+    /// What is known of a batch; `None` until its units are known.
+    pub(super) fn evidence(&self, at: At, roots: &impl Roots) -> Option<Evidence<'a>> {
+        let (stage, batch) = at;
+        let own = self.batch_slot(at, roots)?;
+        let range = self.plan.partition(stage).units_of(batch);
+        let spoken = self.books.of_units(stage, range.clone());
         let unit_books = spoken.filter_map(|(slot, book)| {
             let About::Unit(unit) = slot.about else { return None };
-            let units = self.plan.unit_root(stage, unit, gathered)?;
-            (units == slot.units).then_some((unit, book))
+            (self.unit_slot(stage, unit, roots)? == *slot).then_some((unit, book))
         });
         Some(Evidence {
             at,
-            book: self.books.get(&Slot { stage, about: About::Batch(batch), units }),
+            book: self.books.get(&own),
             unit_books: unit_books.collect(),
             units: range,
             quorum: self.rules.quorum(),
@@ -69,7 +86,8 @@ impl<'a> Ground<'a> {
     }
 }
 
-/// The batches of the independent stages without the votes of `except`.
+/// The batches of all stages without the votes of `except`, each by the votes on it alone; what a stage reads
+/// is what so stands.
 #[derive(Clone, Debug)]
 pub(super) struct Layer {
     pub(super) except: BTreeSet<PeerId>,
@@ -77,6 +95,10 @@ pub(super) struct Layer {
     verdicts: Vec<Vec<BatchVerdict>>,
     /// Batches without an effective root in `verdicts`, by stage.
     open: Vec<u64>,
+    /// The roots of stages that are read and have no such batch.
+    whole: Vec<Option<Hash>>,
+    /// Stages whose root has to be made anew.
+    stale: BTreeSet<u16>,
     /// Batches that every pass examines: with rival roots, or ballots that contradict what stands.
     loud: BTreeSet<At>,
     /// What batches add to the sums below.
@@ -97,6 +119,8 @@ impl Layer {
         Self {
             except: BTreeSet::new(),
             open: plan.stages().map(|s| u64::from(plan.partition(s).batches())).collect(),
+            whole: vec![None; verdicts.len()],
+            stale: BTreeSet::new(),
             loud: BTreeSet::new(),
             shares: BTreeMap::new(),
             joined: BTreeMap::new(),
@@ -114,25 +138,59 @@ impl Layer {
     ) -> Self {
         let more = except.iter().filter(|peer| !self.except.contains(peer));
         let spoken = more.filter_map(|peer| logs.get(peer)).flat_map(Log::slots);
-        let touched: BTreeSet<At> = spoken.map(|slot| at(ground.plan, &slot)).collect();
+        let touched = spoken.map(|slot| (at(ground.plan, &slot), None)).collect();
         let mut layer = Self { except, ..self.clone() };
-        for at in touched {
-            layer.judge(ground, at, None);
-        }
+        layer.judge(ground, touched);
         layer
     }
 
-    /// Judges a batch anew, of which somebody has spoken: about some of its `units` only, if they are named.
-    pub(super) fn judge(&mut self, ground: Ground<'_>, at: At, units: Option<&BTreeSet<u64>>) {
-        let reads = ground.plan.stage(at.0).upstream().is_some();
-        if !reads && !units.is_some_and(|units| self.judge_quietly(ground, at, units)) {
-            self.judge_all(ground, at);
+    /// Judges batches anew of which somebody has spoken, about some of their units only where these are named,
+    /// and all that read what has changed. Returns which batches were judged.
+    pub(super) fn judge(&mut self, ground: Ground<'_>, dirty: Dirty) -> BTreeSet<At> {
+        let mut todo = dirty;
+        let mut judged = BTreeSet::new();
+        loop {
+            let next = todo.first_key_value().map(|((stage, _), _)| *stage);
+            let stale = self.stale.first().copied();
+            if let Some(stage) = stale.filter(|stale| next.is_none_or(|next| *stale < next)) {
+                self.stale.remove(&stage);
+                if self.renew_whole(stage) {
+                    let all = ground.plan.readers_of_all(stage);
+                    todo.extend(
+                        all.flat_map(|reader| batches(ground.plan, reader)).map(|at| (at, None)),
+                    );
+                }
+                continue;
+            }
+            let Some((at, units)) = todo.pop_first() else { return judged };
+            let before = self.verdict(at).effective;
+            if !units.is_some_and(|units| self.judge_quietly(ground, at, &units)) {
+                self.judge_all(ground, at);
+            }
+            judged.insert(at);
+            if self.verdict(at).effective != before && ground.plan.is_read(at.0) {
+                self.stale.insert(at.0);
+                todo.extend(ground.plan.readers_of(at.0, at.1).map(|reader| (reader, None)));
+            }
         }
     }
 
+    /// Makes the root of a stage anew; whether it is another one.
+    fn renew_whole(&mut self, stage: u16) -> bool {
+        let of = &self.verdicts[usize::from(stage)];
+        let roots = || of.iter().map(|batch| batch.effective).collect::<Option<Vec<Hash>>>();
+        let is_whole = self.open(stage) == 0;
+        let whole = is_whole.then(roots).flatten().map(|roots| merkle_root(&roots));
+        std::mem::replace(&mut self.whole[usize::from(stage)], whole) != whole
+    }
+
     fn judge_all(&mut self, ground: Ground<'_>, at: At) {
-        let Some(units) = ground.plan.units_root(at.0, at.1, None) else { return };
-        let book = ground.books.get(&Slot { stage: at.0, about: About::Batch(at.1), units });
+        let Some(slot) = ground.batch_slot(at, self) else {
+            self.loud.remove(&at);
+            self.replace(at, BatchVerdict::default(), Share::default());
+            return;
+        };
+        let book = ground.books.get(&slot);
         let (quorum, submitter) = (ground.rules.quorum(), ground.rules.submitter);
         let certified =
             book.map_or_else(BTreeMap::new, |b| b.certified(quorum, submitter, &self.except));
@@ -148,7 +206,7 @@ impl Layer {
         let mut verdict = self.simple(ground.rules, book, certified);
         let mut is_loud = has_rivals;
         if let Some(evidence) =
-            ground.evidence(at, None).filter(|e| !has_rivals && !e.unit_books.is_empty())
+            ground.evidence(at, self).filter(|e| !has_rivals && !e.unit_books.is_empty())
         {
             let case = Case::open(&evidence, &self.except, &BTreeSet::new());
             is_loud = case.is_loud();
@@ -180,12 +238,11 @@ impl Layer {
         if self.loud.contains(&at) {
             return false;
         }
-        let Some(named) = ground.plan.units_root(at.0, at.1, None) else { return false };
-        let slot = Slot { stage: at.0, about: About::Batch(at.1), units: named };
-        let Some(batch) = ground.books.get(&slot) else { return false };
+        let slot = ground.batch_slot(at, self);
+        let Some(batch) = slot.and_then(|slot| ground.books.get(&slot)) else { return false };
         let mut parts = Vec::new();
         for unit in units {
-            match quiet_part(ground, at, (batch, root), *unit, &self.except) {
+            match self.quiet_part(ground, at, (batch, root), *unit) {
                 Some(part) => parts.push((*unit, part)),
                 None => return false,
             }
@@ -203,6 +260,32 @@ impl Layer {
             }
         }
         true
+    }
+
+    /// The confirmed ballots on one unit of a batch that stands with `root`, if every ballot agrees.
+    fn quiet_part(
+        &self,
+        ground: Ground<'_>,
+        at: At,
+        (batch, root): (&Book, Hash),
+        unit: u64,
+    ) -> Option<Part> {
+        let except = &self.except;
+        let book = ground.books.get(&ground.unit_slot(at.0, unit, self)?)?;
+        let index = (unit - ground.plan.partition(at.0).units_of(at.1).start) as usize;
+        let leaf = batch.leaves_of(root).map(|leaves| leaves[index]);
+        let counted = || book.votes().filter(|(peer, _)| !except.contains(peer));
+        let shown = || counted().find(|(_, cast)| cast.leads_to == Some(root));
+        let stands = leaf.or_else(|| shown().map(|(_, cast)| cast.root));
+        if !counted().all(|(_, cast)| Some(cast.root) == stands) {
+            return None;
+        }
+        let confirmed: Vec<PeerId> = counted()
+            .map(|(peer, _)| peer)
+            .filter(|peer| book.is_confirmed(*peer, except))
+            .collect();
+        let auditors = confirmed.iter().copied().filter(|peer| batch.vote_of(*peer).is_none());
+        Some(Part { auditors: auditors.collect(), confirmed })
     }
 
     pub(super) fn verdict(&self, at: At) -> &BatchVerdict {
@@ -233,12 +316,17 @@ impl Layer {
         self.quiet.iter_mut().flat_map(|quiet| quiet.audits.take_changed()).collect()
     }
 
-    /// Identities with a joined vote in an independent stage.
+    /// What a batch adds to the sums.
+    pub(super) fn share(&self, at: At) -> Option<&Share> {
+        self.shares.get(&at)
+    }
+
+    /// Identities with a joined vote.
     pub(super) fn joined(&self) -> impl Iterator<Item = PeerId> + '_ {
         self.joined.iter().filter(|(_, (batches, _))| *batches != 0).map(|(peer, _)| *peer)
     }
 
-    /// Whether a peer is joined in an independent stage, or has a confirmed ballot that agrees.
+    /// Whether a peer is joined somewhere, or has a confirmed ballot that agrees.
     pub(super) fn is_identity(&self, peer: PeerId) -> bool {
         self.joined.get(&peer).is_some_and(|(batches, _)| *batches != 0)
             || self.quiet.iter().any(|quiet| quiet.confirmed.get(&peer).is_some_and(|n| *n != 0))
@@ -291,28 +379,19 @@ impl Layer {
     }
 }
 
-/// The confirmed ballots on one unit of a batch that stands with `root`, if every ballot agrees.
-fn quiet_part(
-    ground: Ground<'_>,
-    at: At,
-    (batch, root): (&Book, Hash),
-    unit: u64,
-    except: &BTreeSet<PeerId>,
-) -> Option<Part> {
-    let units = ground.plan.unit_root(at.0, unit, None)?;
-    let book = ground.books.get(&Slot { stage: at.0, about: About::Unit(unit), units })?;
-    let index = (unit - ground.plan.partition(at.0).units_of(at.1).start) as usize;
-    let leaf = batch.leaves_of(root).map(|leaves| leaves[index]);
-    let counted = || book.votes().filter(|(peer, _)| !except.contains(peer));
-    let shown = || counted().find(|(_, cast)| cast.leads_to == Some(root));
-    let stands = leaf.or_else(|| shown().map(|(_, cast)| cast.root));
-    if !counted().all(|(_, cast)| Some(cast.root) == stands) {
-        return None;
+impl Roots for Layer {
+    fn of_batch(&self, stage: u16, batch: u32) -> Option<Hash> {
+        self.verdict((stage, batch)).effective
     }
-    let confirmed: Vec<PeerId> =
-        counted().map(|(peer, _)| peer).filter(|peer| book.is_confirmed(*peer, except)).collect();
-    let auditors = confirmed.iter().copied().filter(|peer| batch.vote_of(*peer).is_none());
-    Some(Part { auditors: auditors.collect(), confirmed })
+
+    fn of_stage(&self, stage: u16) -> Option<Hash> {
+        self.whole[usize::from(stage)]
+    }
+}
+
+/// All batches of a stage.
+pub(super) fn batches(plan: &Plan, stage: u16) -> impl Iterator<Item = At> + use<> {
+    (0..plan.partition(stage).batches()).map(move |batch| (stage, batch))
 }
 
 /// The batch that a slot is, or is a unit of.

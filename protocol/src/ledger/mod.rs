@@ -5,6 +5,7 @@
 
 mod assurance;
 mod book;
+mod books;
 mod contest;
 mod credit;
 mod few;

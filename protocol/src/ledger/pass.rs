@@ -4,17 +4,24 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::assurance::Audits;
 use super::contest::Case;
-use super::layer::{At, Ground, Layer};
+use super::layer::{At, Ground, Layer, batches};
 use super::peel::Decision;
+use super::share::Quiet;
 use super::verdict::BatchVerdict;
-use crate::{Gathered, Hash, PeerId, hash};
+use crate::{Hash, PeerId, Roots, hash, merkle_root};
 
 /// What a pass has found.
 pub(super) struct Pass<'a> {
     ground: Ground<'a>,
+    layer: &'a Layer,
     /// Batches whose verdict may differ from the layer's.
     pub(super) changed: BTreeMap<At, BatchVerdict>,
-    pub(super) gathered: Vec<Option<Gathered>>,
+    /// The roots of stages that are read and have outcomes throughout.
+    pub(super) whole: Vec<Option<Hash>>,
+    /// Batches that read something else than in the layer, so that what it says of them is void.
+    moved: BTreeSet<At>,
+    /// The layer's sums without such batches, where there are any.
+    pub(super) corrected: BTreeMap<u16, Quiet>,
     pub(super) decisions: Vec<Decision>,
     /// Sums over the batches that were examined; the layer has those over all others.
     pub(super) sums: Sums,
@@ -27,7 +34,6 @@ pub(super) struct Pass<'a> {
 struct Given<'a> {
     /// With everybody in it: who is an identity of the job does not hang on convictions.
     everybody: &'a Layer,
-    layer: &'a Layer,
     /// Lost contests: each halves what else the peer may contest.
     lost: &'a BTreeMap<PeerId, u64>,
 }
@@ -49,46 +55,59 @@ impl<'a> Pass<'a> {
     pub(super) fn run(
         ground: Ground<'a>,
         everybody: &Layer,
-        layer: &Layer,
+        layer: &'a Layer,
         lost: &BTreeMap<PeerId, u64>,
     ) -> Self {
-        let given = Given { everybody, layer, lost };
+        let given = Given { everybody, lost };
         let mut pass = Self {
             ground,
+            layer,
             changed: BTreeMap::new(),
-            gathered: Vec::new(),
+            whole: Vec::new(),
+            moved: BTreeSet::new(),
+            corrected: BTreeMap::new(),
             decisions: Vec::new(),
             sums: Sums::default(),
             used: BTreeMap::new(),
         };
         for stage in ground.plan.stages() {
-            let upstream = ground.plan.stage(stage).upstream();
-            let gathered = upstream.and_then(|upstream| pass.gather(layer, upstream));
-            pass.gathered.push(gathered);
             pass.judge_stage(given, stage);
+            pass.note_moved(stage);
         }
         pass
     }
 
-    /// What a stage's outcomes are together, once all its batches have some.
-    fn gather(&self, layer: &Layer, stage: u16) -> Option<Gathered> {
+    /// Notes who reads what stands otherwise than in the layer.
+    fn note_moved(&mut self, stage: u16) {
+        let before = self.layer.of_stage(stage);
         let changed = self.changed.range((stage, 0)..=(stage, u32::MAX));
-        let were_open =
-            changed.filter(|(at, _)| layer.verdict(**at).effective.is_none()).count() as u64;
-        if were_open < layer.open(stage) {
-            return None;
-        }
-        let partition = self.ground.plan.partition(stage);
-        let effective = |batch| {
-            let at = (stage, batch);
-            self.changed.get(&at).unwrap_or_else(|| layer.verdict(at)).effective
+        let is_other = |(at, verdict): &(&At, &BatchVerdict)| {
+            verdict.effective != self.layer.verdict(**at).effective
         };
-        let roots: Option<Vec<Hash>> = (0..partition.batches()).map(effective).collect();
-        roots.map(|roots| Gathered::new(&roots, partition.units()))
+        let others: Vec<At> = changed.filter(is_other).map(|(at, _)| *at).collect();
+        let plan = self.ground.plan;
+        if others.is_empty() || !plan.is_read(stage) {
+            self.whole.push(before);
+            return;
+        }
+        self.moved.extend(others.into_iter().flat_map(|at| plan.readers_of(at.0, at.1)));
+        let roots: Option<Vec<Hash>> =
+            batches(plan, stage).map(|(stage, batch)| self.of_batch(stage, batch)).collect();
+        let whole = roots.map(|roots| merkle_root(&roots));
+        if whole != before {
+            self.moved.extend(plan.readers_of_all(stage).flat_map(|stage| batches(plan, stage)));
+        }
+        self.whole.push(whole);
+    }
+
+    /// What the layer's quiet batches of a stage add up to.
+    fn quiet(&self, stage: u16) -> &Quiet {
+        self.corrected.get(&stage).unwrap_or_else(|| self.layer.quiet(stage))
     }
 
     /// Whether every batch of every stage has an outcome, and none is in question.
-    pub(super) fn is_complete(&self, layer: &Layer) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
+        let layer = self.layer;
         let were_open = |stage: u16| {
             let changed = self.changed.range((stage, 0)..=(stage, u32::MAX));
             changed.filter(|(at, _)| layer.verdict(**at).effective.is_none()).count() as u64
@@ -98,20 +117,22 @@ impl<'a> Pass<'a> {
     }
 
     fn judge_stage(&mut self, given: Given<'_>, stage: u16) {
-        // All of a stage that reads another one, for its slots hang on the verdict; else loud ones.
-        let plan = self.ground.plan;
-        let examined: Vec<At> = if plan.stage(stage).upstream().is_some() {
-            (0..plan.partition(stage).batches()).map(|batch| (stage, batch)).collect()
-        } else {
-            given.layer.loud(stage).collect()
-        };
-        let gathered = self.gathered[usize::from(stage)];
+        let moved = self.moved.range((stage, 0)..=(stage, u32::MAX)).copied();
+        let moved: Vec<At> = moved.collect();
+        for share in moved.iter().filter_map(|at| self.layer.share(*at)) {
+            let quiet =
+                self.corrected.entry(stage).or_insert_with(|| self.layer.quiet(stage).clone());
+            quiet.remove(share);
+        }
+        // Until their turn comes below, they are as if nobody had spoken.
+        self.changed.extend(moved.iter().map(|at| (*at, BatchVerdict::default())));
+        let examined: BTreeSet<At> = self.layer.loud(stage).chain(moved).collect();
         let mut void = BTreeSet::new();
         let (cases, sums, used) = loop {
             let (mut sums, mut used) = (self.sums.clone(), self.used.clone());
             let open = |at: &At| {
-                let evidence = self.ground.evidence(*at, gathered)?;
-                Some(Case::open(&evidence, &given.layer.except, &void))
+                let evidence = self.ground.evidence(*at, self)?;
+                Some(Case::open(&evidence, &self.layer.except, &void))
             };
             let mut cases: Vec<Case> = examined.iter().filter_map(open).collect();
             for case in &cases {
@@ -172,7 +193,7 @@ impl<'a> Pass<'a> {
             return u64::MAX;
         }
         let count = |audited: &BTreeMap<PeerId, u64>| audited.get(&peer).copied().unwrap_or(0);
-        let quiet: u64 = (0..=stage).map(|s| count(&given.layer.quiet(s).audited)).sum();
+        let quiet: u64 = (0..=stage).map(|s| count(&self.quiet(s).audited)).sum();
         let earned = 2 + (quiet + count(&sums.audited)).isqrt();
         earned >> given.lost.get(&peer).copied().unwrap_or(0).min(63)
     }
@@ -189,14 +210,14 @@ impl<'a> Pass<'a> {
         if !cases.iter().any(Case::is_contested) {
             return Vec::new();
         }
-        let quiet = (0..=stage).flat_map(|s| &given.layer.quiet(s).confirmed);
+        let quiet = (0..=stage).flat_map(|s| &self.quiet(s).confirmed);
         let quiet = quiet.filter(|(_, batches)| **batches != 0).map(|(peer, _)| *peer);
         let here = quiet.chain(sums.identities.iter().copied());
         let identities: BTreeSet<PeerId> = given
             .everybody
             .joined()
             .chain(here)
-            .filter(|peer| !given.layer.except.contains(peer))
+            .filter(|peer| !self.layer.except.contains(peer))
             .collect();
         let rules = self.ground.rules;
         let lead = usize::from(rules.policy.lead);
@@ -205,6 +226,17 @@ impl<'a> Pass<'a> {
             Some((case.at, root))
         });
         overruled.collect()
+    }
+}
+
+impl Roots for Pass<'_> {
+    fn of_batch(&self, stage: u16, batch: u32) -> Option<Hash> {
+        let at = (stage, batch);
+        self.changed.get(&at).unwrap_or_else(|| self.layer.verdict(at)).effective
+    }
+
+    fn of_stage(&self, stage: u16) -> Option<Hash> {
+        self.whole[usize::from(stage)]
     }
 }
 

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::assurance::{Assurance, Audited};
-use crate::{Gathered, Hash, PeerId};
+use crate::{About, Gathered, Hash, PeerId, Plan, Roots};
 
 /// The verdict on a whole job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
     pub(super) stages: Vec<Vec<BatchVerdict>>,
-    pub(super) gathered: Vec<Option<Gathered>>,
+    /// The roots of stages that are read and have outcomes throughout.
+    pub(super) whole: Vec<Option<Hash>>,
     /// Units whose outcome is in question, as (stage, unit).
     pub contested: BTreeSet<(u16, u64)>,
     /// Units whose contest was decided by ballots.
@@ -22,8 +23,8 @@ pub struct Verdict {
     pub equivocators: BTreeSet<PeerId>,
     /// How far each voter's audits have come, once every batch is settled; nobody's before.
     pub audited: BTreeMap<PeerId, Audited>,
-    /// How sure each stage is that others read, together with everything it has read itself.
-    pub(super) read_as: Vec<Assurance>,
+    /// How sure each batch is of the stages that others read, together with everything it has read itself.
+    pub(super) read_as: Vec<Vec<Assurance>>,
 }
 
 /// Why a peer's votes count no more in this job.
@@ -83,14 +84,28 @@ impl Verdict {
         &self.stages[usize::from(stage)]
     }
 
-    /// What a stage that reads another one derives its units from, once all of that has outcomes.
-    pub fn gathered(&self, stage: u16) -> Option<Gathered> {
-        self.gathered[usize::from(stage)]
+    /// What a batch or unit reads of other stages, once all of that has outcomes; nothing, if it reads none.
+    pub fn gathered(&self, plan: &Plan, stage: u16, about: About) -> Option<Gathered> {
+        let units = match about {
+            About::Batch(batch) => plan.partition(stage).units_of(batch),
+            About::Unit(unit) => unit..unit + 1,
+        };
+        plan.gathered(stage, units, self)
     }
 
     /// Whether a peer's further work on this job would count.
     pub fn is_faulty(&self, peer: PeerId) -> bool {
         self.convicted.contains_key(&peer) || self.equivocators.contains(&peer)
+    }
+}
+
+impl Roots for Verdict {
+    fn of_batch(&self, stage: u16, batch: u32) -> Option<Hash> {
+        self.batch(stage, batch).effective
+    }
+
+    fn of_stage(&self, stage: u16) -> Option<Hash> {
+        self.whole[usize::from(stage)]
     }
 }
 

@@ -143,6 +143,8 @@ fn an_announcement_comes_along_if_it_is_this_jobs_by_its_submitter() {
     for (who, announcement) in [("a", right.clone()), ("submitter", others)] {
         assert_eq!(announced(who, announcement).unwrap_err(), BundleError::Announcement);
     }
+    let raised = Announcement { level: right.level + 1, ..right.clone() };
+    assert!(announced("submitter", raised).is_ok(), "the job needed nobody else");
     let bent = Announcement { units: 1, ..right };
     assert_eq!(announced("submitter", bent).unwrap_err(), BundleError::Announcement);
 }

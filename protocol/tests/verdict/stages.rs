@@ -1,7 +1,8 @@
 //! Stages, quorums and the submitter: what is derived from what, and who has to agree.
 
 use protocol::{
-    About, Certificate, Hash, Item, Ledger, Policy, Shown, Slot, Standing, hash, merkle_root,
+    About, ByName, Certificate, Each, Gather, Hash, Item, Ledger, Policy, Shown, Slot, Source,
+    Stage, Standing, bucket_of, hash, merkle_root,
 };
 
 use crate::world::{
@@ -46,7 +47,6 @@ fn a_gathering_stage_opens_once_all_it_reads_has_outcomes() {
     assert!(verdict.batch(1, 0).is_verified());
 }
 
-// Row 15, as far as this version has stages.
 #[test]
 fn a_revoked_outcome_changes_the_slot_downstream_and_no_other_and_votes_on_stale_inputs_count_for_nothing()
  {
@@ -99,8 +99,99 @@ fn an_upstream_outcome_that_opens_again_closes_the_stage_below() {
     gather(&mut w, slot, ["h0", "h1"], digest("sum"));
     w.ballots(0, 0, &strs(&names("h", 4)), w.true_outcome(0, 0));
     let verdict = w.verdict();
-    assert_eq!(verdict.gathered(1), None, "batches of the convicted are open again");
+    let gathered = verdict.gathered(&w.plan, 1, About::Batch(0));
+    assert_eq!(gathered, None, "batches of the convicted are open again");
     assert_eq!(verdict.batch(1, 0).effective, None);
+}
+
+/// Four batches of one unit each, and a second stage with one unit for each.
+fn pairs(seed: u64, source: Source) -> World {
+    let second = Stage { source, ..range_stage("second", 1, 1) };
+    World::staged(seed, vec![range_stage("first", 4, 1), second], policy())
+}
+
+fn open_batches(w: &World) -> Vec<u32> {
+    let mut ledger = w.ledger(&w.steps);
+    ledger.verdict();
+    let batches = 0..w.plan.partition(1).batches();
+    batches.filter(|batch| ledger.slot(1, About::Batch(*batch)).is_some()).collect()
+}
+
+#[test]
+fn a_unit_opens_as_soon_as_what_it_reads_itself_has_an_outcome() {
+    let fan_in = |n| Source::Gather(Gather { stage: 0, fan_in: Some(n) });
+    let by_name = Source::ByName(ByName { stage: 0, buckets: 2 });
+    for (source, after_two, after_all) in [
+        (Source::Each(Each { stage: 0 }), vec![0, 2], vec![0, 1, 2, 3]),
+        (fan_in(2), vec![], vec![0, 1]),
+        (fan_in(3), vec![], vec![0, 1]),
+        (by_name, vec![], vec![0, 1]),
+    ] {
+        let mut w = pairs(5, source.clone());
+        for batch in [0, 2] {
+            let truth = w.truth(batch);
+            w.execute(batch, &["h0", "h1"], &truth);
+        }
+        assert_eq!(open_batches(&w), after_two, "{source:?}");
+        for batch in [1, 3] {
+            let truth = w.truth(batch);
+            w.execute(batch, &["h0", "h1"], &truth);
+        }
+        assert_eq!(open_batches(&w), after_all, "{source:?}");
+    }
+}
+
+#[test]
+fn a_revoked_outcome_moves_the_slots_of_its_own_readers_and_no_others() {
+    let mut w = pairs(6, Source::Each(Each { stage: 0 }));
+    let lie = w.lie(2, "tale", &[0]);
+    for batch in 0..4 {
+        let outcomes = if batch == 2 { lie.clone() } else { w.truth(batch) };
+        let who = if batch == 2 { ["l0", "l1"] } else { ["h0", "h1"] };
+        w.execute(batch, &who, &outcomes);
+        w.post_leaves(who[0], batch, &outcomes);
+    }
+    let mut along = w.ledger(&w.steps);
+    along.verdict();
+    let slots = |ledger: &Ledger| [0, 1, 2, 3].map(|b| ledger.slot(1, About::Batch(b)).unwrap());
+    let before = slots(&along);
+    for slot in before {
+        gather(&mut w, slot, ["h0", "h1"], digest("each"));
+    }
+    let new = w.steps.len();
+    w.ballots(2, 0, &strs(&names("h", 4)), w.true_outcome(2, 0));
+    let mut ledger = w.ledger(&w.steps);
+    ledger.verdict();
+    let after = slots(&ledger);
+    let moved: Vec<usize> = (0..4).filter(|b| before[*b] != after[*b]).collect();
+    assert_eq!(moved, [2]);
+    let open = |batch: u32| ledger.last_verdict().batch(1, batch).standing == Standing::Open;
+    assert_eq!([0, 1, 2, 3].map(open), [false, false, true, false]);
+
+    // Who listens all along is told which batch to look at again.
+    for step in &w.steps[..new] {
+        along.insert(step.clone()).unwrap();
+    }
+    along.verdict();
+    along.take_touched();
+    for step in &w.steps[new..] {
+        along.insert(step.clone()).unwrap();
+    }
+    assert_eq!(along.verdict(), ledger.last_verdict());
+    assert!(along.take_touched().contains(&(1, 2)));
+}
+
+#[test]
+fn names_go_to_buckets_by_their_number_or_else_by_their_hash() {
+    assert_eq!([0, 1, 63, 64].map(|n| bucket_of(&format!("{n:03}"), 64)), [0, 1, 63, 0]);
+    assert_eq!(bucket_of("17.counts.tsv", 64), 17);
+    for name in ["the", "", ".", "a.17", "-1", "+1", "99999999999999999999", "1x"] {
+        assert!(bucket_of(name, 64) < 64, "{name}");
+    }
+    let words = (0..1000).map(|n| bucket_of(&format!("word {n}"), 4));
+    let mut counts = [0; 4];
+    words.for_each(|bucket| counts[bucket as usize] += 1);
+    assert!(counts.iter().all(|count| 150 < *count), "{counts:?}");
 }
 
 #[test]

@@ -73,6 +73,7 @@ pub(crate) fn range_stage(name: &str, units: u64, batch: u32) -> Stage {
         inputs: vec![],
         limits: UnitLimits::default(),
         batch,
+        links: protocol::Links::default(),
     }
 }
 

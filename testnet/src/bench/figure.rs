@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::{blob, dispatch, idle, latency, spread, wire};
+use super::{blob, dispatch, flood, idle, latency, spread, wire};
 use crate::interrupt;
 
 /// What can be measured.
@@ -23,6 +23,8 @@ pub(crate) enum Figure {
     Idle(IdleArgs),
     /// Bytes that nodes send each other for one verified unit
     Wire(WireArgs),
+    /// A node that hostile peers flood with invalid statements, and an honest job meanwhile
+    Flood(FloodArgs),
 }
 
 #[derive(Clone, Debug, Args)]
@@ -105,6 +107,21 @@ pub(crate) struct WireArgs {
     pub(crate) ground: Ground,
 }
 
+#[derive(Clone, Debug, Args)]
+pub(crate) struct FloodArgs {
+    /// Hostile peers, of five kinds
+    #[arg(long, env = "TESTNET_PEERS", default_value_t = 20)]
+    pub(crate) peers: usize,
+    /// How long they flood, at least
+    #[arg(long, env = "TESTNET_SECONDS", default_value_t = 20)]
+    pub(crate) seconds: u64,
+    /// Units of an honest job
+    #[arg(long, env = "TESTNET_UNITS", default_value_t = 20_000)]
+    pub(crate) units: u64,
+    #[command(flatten)]
+    pub(crate) ground: Ground,
+}
+
 pub(crate) fn run(figure: &Figure) -> anyhow::Result<ExitCode> {
     interrupt::listen()?;
     match figure {
@@ -114,6 +131,7 @@ pub(crate) fn run(figure: &Figure) -> anyhow::Result<ExitCode> {
         Figure::Spread(args) => spread::run(args)?,
         Figure::Idle(args) => idle::run(args)?,
         Figure::Wire(args) => wire::run(args)?,
+        Figure::Flood(args) => flood::run(args)?,
     }
     Ok(ExitCode::SUCCESS)
 }

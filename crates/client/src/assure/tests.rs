@@ -16,13 +16,15 @@ fn stage(name: &str, source: DraftSource, batch: u32) -> DraftStage {
         inputs: vec![],
         limits: DraftLimits::default(),
         batch,
+        links: crate::DraftLinks::default(),
     }
 }
 
 /// `units` units in batches of `batch`, and `gathers` stages that gather one another.
 fn draft(units: u64, batch: u32, gathers: u16) -> Draft {
     let map = stage("map", DraftSource::Range { from: 0, to: units, block: 1 }, batch);
-    let gather = |n: u16| stage(&format!("g{n}"), DraftSource::Gather { stage: n }, 1);
+    let gather =
+        |n: u16| stage(&format!("g{n}"), DraftSource::Gather { stage: n, fan_in: None }, 1);
     Draft {
         name: "x".to_owned(),
         description: String::new(),
@@ -30,6 +32,7 @@ fn draft(units: u64, batch: u32, gathers: u16) -> Draft {
         priority: 5,
         policy: DraftPolicy::default(),
         stages: std::iter::once(map).chain((0..gathers).map(gather)).collect(),
+        no_memo: false,
     }
 }
 

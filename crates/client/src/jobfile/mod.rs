@@ -1,7 +1,9 @@
 //! Job files: what a researcher writes, read strictly.
 
+mod data;
 mod error;
 mod model;
+mod parts;
 mod read;
 mod section;
 mod source;
@@ -10,5 +12,6 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
+pub use data::{Amount, Cut, DataSpec, Fill, Form, PartsSpec, UrlSpec};
 pub use error::JobFileError;
-pub use model::{Cut, JobFile, SourceSpec, StageSpec, StdinSpec};
+pub use model::{JobFile, RepeatSpec, SourceSpec, StageSpec, StdinSpec};

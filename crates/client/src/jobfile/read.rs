@@ -4,12 +4,13 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use protocol::limits::{
-    BATCH_UNITS_MAX, UNIT_CPU_MS_MAX, UNIT_FILES_MAX, UNIT_MEMORY_BYTES_MAX, UNIT_OUTPUT_BYTES_MAX,
+    BATCH_UNITS_MAX, STAGES_MAX, UNIT_CPU_MS_MAX, UNIT_FILES_MAX, UNIT_MEMORY_BYTES_MAX,
+    UNIT_OUTPUT_BYTES_MAX,
 };
 use toml::de::DeTable;
 
 use super::section::{Fault, Item, Section};
-use super::{JobFile, JobFileError, StageSpec, StdinSpec};
+use super::{JobFile, JobFileError, RepeatSpec, StageSpec, StdinSpec};
 use super::{source, verify};
 use crate::draft::default_priority;
 use crate::{DraftLimits, parse_bytes, parse_duration_ms};
@@ -20,10 +21,26 @@ const EXPIRES_MS_DEFAULT: u64 = 7 * 86_400_000;
 /// A job that nobody remembers after ten years will not be missed.
 const EXPIRES_MS_MAX: u64 = 3653 * 86_400_000;
 
-const JOB_KEYS: [&str; 6] = ["name", "description", "priority", "expires", "verify", "stage"];
-const STAGE_KEYS: [&str; 14] = [
-    "name", "module", "range", "grid", "parts", "gather", "args", "env", "stdin", "files",
-    "limits", "batch", "each", "by_name",
+const JOB_KEYS: [&str; 7] =
+    ["name", "description", "priority", "expires", "verify", "stage", "repeat"];
+const STAGE_KEYS: [&str; 17] = [
+    "name",
+    "module",
+    "range",
+    "grid",
+    "parts",
+    "each",
+    "gather",
+    "by_name",
+    "args",
+    "env",
+    "stdin",
+    "files",
+    "limits",
+    "batch",
+    "reads",
+    "first_files",
+    "segments",
 ];
 const LIMIT_KEYS: [&str; 5] = ["cpu", "memory", "output", "files", "fuel"];
 
@@ -79,7 +96,18 @@ fn read(path: &Path, text: &str) -> Result<JobFile, Fault> {
         policy,
         goal,
         stages,
+        repeats: optional(&job, "repeat", read_repeats)?.unwrap_or_default(),
     })
+}
+
+fn read_repeats(item: &Item<'_>) -> Result<Vec<RepeatSpec>, Fault> {
+    let read = |item: &Item<'_>| {
+        let repeat = item.section("a `[[repeat]]`", &["stages", "times"])?;
+        let stages = texts(&repeat.need("stages", "`stages = [\"…\"]`, in their order")?)?;
+        let times = repeat.need("times", "`times = …`: how many rounds there are at most")?;
+        Ok(RepeatSpec { stages, times: times.integer(1, STAGES_MAX as u64)? as u32 })
+    };
+    item.list()?.iter().map(read).collect()
 }
 
 fn read_stage(item: &Item<'_>) -> Result<StageSpec, Fault> {
@@ -99,6 +127,10 @@ fn read_stage(item: &Item<'_>) -> Result<StageSpec, Fault> {
         limits: optional(&stage, "limits", |item| read_limits(&name, item))?.unwrap_or_default(),
         batch: optional(&stage, "batch", |item| item.integer(1, u64::from(BATCH_UNITS_MAX)))?
             .map(|batch| batch as u32),
+        reads: optional(&stage, "reads", texts)?.unwrap_or_default(),
+        first_files: optional(&stage, "first_files", read_files)?.unwrap_or_default(),
+        segments: optional(&stage, "segments", |item| item.integer(1, STAGES_MAX as u64))?
+            .map_or(1, |segments| segments as u32),
         name,
     })
 }
@@ -150,7 +182,7 @@ pub(super) fn path(item: &Item<'_>) -> Result<PathBuf, Fault> {
     }
 }
 
-fn duration(item: &Item<'_>, max_ms: u64) -> Result<u64, Fault> {
+pub(super) fn duration(item: &Item<'_>, max_ms: u64) -> Result<u64, Fault> {
     match parse_duration_ms(item.string()?) {
         Ok(ms) if (1..=max_ms).contains(&ms) => Ok(ms),
         Ok(_) => item.refuse(
@@ -161,7 +193,7 @@ fn duration(item: &Item<'_>, max_ms: u64) -> Result<u64, Fault> {
     }
 }
 
-fn bytes(item: &Item<'_>, max: u64) -> Result<u64, Fault> {
+pub(super) fn bytes(item: &Item<'_>, max: u64) -> Result<u64, Fault> {
     match parse_bytes(item.string()?) {
         Ok(bytes) if bytes <= max => Ok(bytes),
         Ok(_) => {

@@ -121,6 +121,13 @@ impl<'t> Item<'t> {
         }
     }
 
+    pub(super) fn boolean(&self) -> Result<bool, Fault> {
+        match self.value.get_ref() {
+            DeValue::Boolean(yes) => Ok(*yes),
+            other => self.wrong_type("true or false", other),
+        }
+    }
+
     pub(super) fn is_string(&self) -> bool {
         matches!(self.value.get_ref(), DeValue::String(_))
     }

@@ -1,20 +1,19 @@
-//! The source of a stage's units: exactly one of `range`, `grid`, `parts` and `gather`.
+//! The source of a stage's units: exactly one of `range`, `grid`, `parts`, `each`, `gather` and `by_name`.
 
-use super::read::path;
+use protocol::limits::{BUCKETS_MAX, FAN_IN_MAX};
+
+use super::SourceSpec;
+use super::parts::parts;
 use super::section::{Fault, Item, Section};
-use super::{Cut, SourceSpec};
-use crate::{DraftAxis, parse_bytes};
+use crate::DraftAxis;
 
-const SOURCES: [&str; 4] = ["range", "grid", "parts", "gather"];
-const LATER: [&str; 2] = ["each", "by_name"];
+const SOURCES: [&str; 6] = ["range", "grid", "parts", "each", "gather", "by_name"];
 const EXAMPLES: &str = "give one of `range = { from = 0, to = 64 }`, `grid = { x = [1, 2] }`, \
-                        `parts = { path = \"lines.txt\", by = \"lines\", size = 100 }` and \
-                        `gather = \"stage\"`";
+                        `parts = { path = \"lines.txt\", by = \"lines\", size = 100 }`, \
+                        `each = \"stage\"`, `gather = \"stage\"` and \
+                        `by_name = { stage = \"stage\", buckets = 16 }`";
 
 pub(super) fn read(stage: &Section<'_>) -> Result<SourceSpec, Fault> {
-    if let Some(item) = LATER.iter().find_map(|key| stage.get(key)) {
-        return item.refuse("is not in this version", EXAMPLES);
-    }
     let given: Vec<(&str, Item<'_>)> =
         SOURCES.iter().filter_map(|key| Some((*key, stage.get(key)?))).collect();
     let [(key, item)] = given.as_slice() else {
@@ -32,9 +31,29 @@ pub(super) fn read(stage: &Section<'_>) -> Result<SourceSpec, Fault> {
     match *key {
         "range" => range(item),
         "grid" => grid(item),
-        "parts" => parts(item),
-        _ => Ok(SourceSpec::Gather { stage: item.string()?.to_owned() }),
+        "parts" => Ok(SourceSpec::Parts(parts(item)?)),
+        "each" => Ok(SourceSpec::Each { stage: item.string()?.to_owned() }),
+        "by_name" => by_name(item),
+        _ => gather(item),
     }
+}
+
+fn gather(item: &Item<'_>) -> Result<SourceSpec, Fault> {
+    if let Ok(stage) = item.string() {
+        return Ok(SourceSpec::Gather { stage: stage.to_owned(), fan_in: None });
+    }
+    let gather = item.section("`gather`", &["stage", "fan_in"])?;
+    let stage = gather.need("stage", "`stage = \"…\"`")?.string()?.to_owned();
+    let fan_in = gather.get("fan_in").map(|n| n.integer(2, FAN_IN_MAX.into())).transpose()?;
+    Ok(SourceSpec::Gather { stage, fan_in: fan_in.map(|n| n as u32) })
+}
+
+fn by_name(item: &Item<'_>) -> Result<SourceSpec, Fault> {
+    let by_name = item.section("`by_name`", &["stage", "buckets"])?;
+    let stage = by_name.need("stage", "`stage = \"…\"`")?.string()?.to_owned();
+    let buckets = by_name.need("buckets", "`buckets = …`: into how many units the names go")?;
+    let buckets = buckets.integer(1, BUCKETS_MAX.into())? as u32;
+    Ok(SourceSpec::ByName { stage, buckets })
 }
 
 fn range(item: &Item<'_>) -> Result<SourceSpec, Fault> {
@@ -72,40 +91,4 @@ fn grid(item: &Item<'_>) -> Result<SourceSpec, Fault> {
         return item.refuse("has no axes", "give names and lists: `grid = { x = [1, 2] }`");
     }
     Ok(SourceSpec::Grid { axes })
-}
-
-fn parts(item: &Item<'_>) -> Result<SourceSpec, Fault> {
-    let parts = item.section("`parts`", &["path", "by", "size"])?;
-    let path = path(&parts.need("path", "`path = \"…\"`, relative to the job file")?)?;
-    let by = parts.need("by", "`by = \"lines\"`, `\"bytes\"` or `\"file\"`")?;
-    let size = || parts.need("size", "`size = …`: how many lines or bytes make one part");
-    let cut = match by.string()? {
-        "lines" => Cut::Lines(size()?.integer(1, i64::MAX as u64)?),
-        "bytes" => Cut::Bytes(size_of_part(&size()?)?),
-        "file" => match parts.get("size") {
-            Some(size) => {
-                return size
-                    .refuse("has no meaning by file", "each file is one part; leave it out");
-            }
-            None => Cut::File,
-        },
-        other => {
-            let other: String = other.chars().take(40).collect();
-            return by.refuse(
-                format!("is `{other}`"),
-                "known are \"lines\" and \"bytes\" of a file, and \"file\" of a folder",
-            );
-        }
-    };
-    Ok(SourceSpec::Parts { path, cut })
-}
-
-/// Bytes as a number or as `1MiB`.
-fn size_of_part(item: &Item<'_>) -> Result<u64, Fault> {
-    let Ok(text) = item.string() else { return item.integer(1, i64::MAX as u64) };
-    match parse_bytes(text) {
-        Ok(bytes) if 0 < bytes => Ok(bytes),
-        Ok(_) => item.refuse("is zero", "a part has at least one byte"),
-        Err(error) => item.refuse("is not a size", error.to_string()),
-    }
 }

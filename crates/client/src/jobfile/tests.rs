@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Cut, JobFile, SourceSpec, StdinSpec};
+use super::{
+    Amount, Cut, DataSpec, Fill, Form, JobFile, PartsSpec, SourceSpec, StdinSpec, UrlSpec,
+};
 use crate::{DraftAxis, DraftLimits, DraftPolicy, Goal};
 
 const FULL: &str = r#"
@@ -80,7 +82,7 @@ fn every_key_is_read() {
         fuel: Some(1_000_000),
     };
     assert_eq!(tiles.limits, limits);
-    assert_eq!(job.stages[1].source, SourceSpec::Gather { stage: "tiles".into() });
+    assert_eq!(job.stages[1].source, SourceSpec::Gather { stage: "tiles".into(), fan_in: None });
 }
 
 #[test]
@@ -173,22 +175,94 @@ fn the_axes_of_a_grid_keep_the_order_and_spelling_they_are_written_in() {
     assert_eq!(axes(stage(table).unwrap()), want);
 }
 
+fn parts(keys: &str) -> Result<PartsSpec, (String, String)> {
+    match &stage(&format!("parts = {{ {keys} }}"))?.stages[0].source {
+        SourceSpec::Parts(parts) => Ok(parts.clone()),
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn parts_say_how_they_are_cut() {
-    let cut = |by: &str| match stage(&format!("parts = {{ path = \"x\", {by} }}"))?.stages[0].source
-    {
-        SourceSpec::Parts { cut, .. } => Ok(cut),
-        ref other => panic!("{other:?}"),
+    let cut = |by: &str| parts(&format!("path = \"x\", {by}")).map(|parts| parts.cut);
+    let records = |form, size, stable, max_bytes| {
+        Ok(Cut::Records { form, fill: Fill { size, stable, max_bytes } })
     };
-    assert_eq!(cut("by = \"lines\", size = 100"), Ok(Cut::Lines(100)));
+    let (hundred, mebibyte) = (Amount::Records(100), Amount::Bytes(1 << 20));
+    let most = 1 << 30;
+    assert_eq!(cut("by = \"lines\", size = 100"), records(Form::Lines, hundred, false, most));
+    assert_eq!(cut("by = \"lines\", size = 1_00"), records(Form::Lines, hundred, false, most));
+    let lines = cut("by = \"lines\", size = \"1MiB\"");
+    assert_eq!(lines, records(Form::Lines, mebibyte, true, 1 << 20));
+    let lines = cut("by = \"lines\", size = \"1MiB\", stable = false");
+    assert_eq!(lines, records(Form::Lines, mebibyte, false, 1 << 20));
+    let fasta = cut("by = \"fasta\", size = 100, stable = true, max = \"2GiB\"");
+    assert_eq!(fasta, records(Form::Fasta, hundred, true, 2 << 30));
+    assert_eq!(cut("by = \"fastq\", size = 100"), records(Form::Fastq, hundred, false, most));
+    let fixed = cut("by = \"records\", record = 16, size = 100");
+    assert_eq!(fixed, records(Form::Fixed(16), hundred, false, most));
+    let csv = Form::Csv { separator: b',', header: true };
+    assert_eq!(cut("by = \"csv\", size = 100"), records(csv, hundred, false, most));
+    let csv = Form::Csv { separator: b'\t', header: false };
+    let tsv = cut("by = \"csv\", size = 100, separator = \"\\t\", header = false");
+    assert_eq!(tsv, records(csv, hundred, false, most));
     assert_eq!(cut("by = \"bytes\", size = \"1MiB\""), Ok(Cut::Bytes(1 << 20)));
     assert_eq!(cut("by = \"bytes\", size = 7"), Ok(Cut::Bytes(7)));
-    assert_eq!(cut("by = \"file\""), Ok(Cut::File));
-    assert!(cut("by = \"lines\"").is_err_and(|(why, _)| why.contains("`parts` lacks `size`")));
-    assert!(cut("by = \"words\", size = 1").is_err_and(|(_, hint)| hint.contains("\"lines\"")));
-    assert!(cut("by = \"file\", size = 1").is_err());
-    assert!(cut("by = \"bytes\", size = \"0B\"").is_err());
-    assert!(cut("by = \"lines\", size = 0").is_err());
+    assert_eq!(cut("by = \"file\""), Ok(Cut::File { recursive: false }));
+    assert_eq!(cut("by = \"file\", recursive = true"), Ok(Cut::File { recursive: true }));
+}
+
+#[test]
+fn a_cut_that_makes_no_sense_is_refused() {
+    for (by, part, remedy) in [
+        ("by = \"lines\"", "`parts` lacks `size`", "\"1MiB\""),
+        ("by = \"words\", size = 1", "`by` is `words`", "\"lines\""),
+        ("by = \"file\", size = 1", "`size` has no meaning by file", "leave it out"),
+        ("by = \"bytes\", size = \"0B\"", "`size` is zero", "at least one"),
+        ("by = \"lines\", size = 0", "`size` is 0", "allowed is 1"),
+        ("by = \"lines\", size = \"1MiB\", max = \"2MiB\"", "`max` has no meaning", "largest"),
+        ("by = \"lines\", size = 1, record = 2", "`record` has no meaning here", "\"records\""),
+        ("by = \"lines\", size = 1, header = true", "`header` has no meaning here", "\"csv\""),
+        ("by = \"lines\", size = 1, recursive = true", "`recursive` has no meaning", "\"file\""),
+        ("by = \"records\", size = 1", "`parts` lacks `record`", "16"),
+        ("by = \"records\", record = 9, size = \"8B\"", "smaller than `record`", "at least one"),
+        ("by = \"csv\", size = 1, separator = \"ab\"", "`separator` is not one", "\";\""),
+        ("by = \"lines\", size = 1, stable = 1", "`stable` is of type integer", "true or false"),
+        ("by = \"lines\", size = 1, blake3 = \"00\"", "`blake3` has no meaning without", "url"),
+    ] {
+        let (why, hint) = parts(&format!("path = \"x\", {by}")).expect_err(by);
+        assert!(why.contains(part) && hint.contains(remedy), "{by}: {why}: {hint}");
+    }
+}
+
+#[test]
+fn data_lies_in_files_or_comes_from_elsewhere() {
+    let data = |keys: &str| parts(&format!("{keys}, by = \"lines\", size = 1")).map(|p| p.data);
+    assert_eq!(data("path = \"a/*.txt\""), Ok(DataSpec::Path("a/*.txt".into())));
+    assert_eq!(data("path = \"-\""), Ok(DataSpec::Stdin));
+    let hash = "ab".repeat(32);
+    let url = data(&format!(
+        "url = \"https://h/p?q\", blake3 = \"{hash}\", limit = \"1GiB\", timeout = \"5m\""
+    ));
+    let spec = UrlSpec {
+        url: "https://h/p?q".into(),
+        blake3: Some(protocol::Hash::new([0xab; 32])),
+        limit_bytes: 1 << 30,
+        within: std::time::Duration::from_secs(300),
+    };
+    assert_eq!(url, Ok(DataSpec::Url(spec)));
+    for (keys, part) in [
+        ("path = \"x\", url = \"https://h/p\"", "`url` stands beside `path`"),
+        ("stable = false", "`parts` lacks `path` or `url`"),
+        ("url = \"ftp://h/p\"", "`url` is not an address"),
+        ("url = \"https://h/a b\"", "`url` is not an address"),
+        ("url = \"https://h/p\", blake3 = \"abc\"", "`blake3` is not a BLAKE3 hash"),
+    ] {
+        let (why, _) = data(keys).expect_err(keys);
+        assert!(why.contains(part), "{keys}: {why}");
+    }
+    let (why, hint) = parts("path = \"-\", by = \"file\"").unwrap_err();
+    assert!(why.contains("one stream") && hint.contains("folder"), "{why} {hint}");
 }
 
 #[test]

@@ -39,9 +39,9 @@ pub fn check(prepared: &Prepared) -> Vec<Warning> {
         (_, 0) => warnings.push(Warning::NoAudits),
         (_, _) => {}
     }
-    for stage in &draft.stages {
+    for (stage, units) in draft.stages.iter().zip(draft.unit_counts()) {
         let name = || stage.name.clone();
-        let (units, batch) = (stage.unit_count(), stage.batch);
+        let batch = stage.batch;
         if 1 < units && chosen_batches.contains(&stage.name) {
             warnings.push(Warning::BatchChosen { stage: name(), batch, units });
         }

@@ -6,6 +6,7 @@ use protocol::limits::{MODULE_BYTES_MAX, TREE_BYTES_MAX, TREE_ENTRIES_MAX};
 use protocol::{ManifestError, TreeError};
 
 use crate::Unreachable;
+use crate::fetch::FetchError;
 
 /// Why a job cannot be prepared; the text names the file or key, [`Self::hint`] the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -32,8 +33,29 @@ pub enum PrepareError {
     Tree { path: PathBuf, source: TreeError },
     #[error("{}: the list of its files takes more than {} MiB", path.display(), TREE_BYTES_MAX >> 20)]
     TreeTooLarge { path: PathBuf },
-    #[error("stage `{stage}` gathers `{wanted}`, which is not an earlier stage")]
+    /// Folders within folders without end.
+    #[error("{}: a link leads in a circle, or folders lie too deep", path.display())]
+    Circle { path: PathBuf },
+    #[error("{} and {} would both be called `{name}`", other.display(), path.display())]
+    SameName { path: PathBuf, other: PathBuf, name: String },
+    #[error("{}: {why}", path.display())]
+    Pattern { path: PathBuf, why: String },
+    /// The bytes are not what they are said to be.
+    #[error("{}: {why}", path.display())]
+    Data { path: PathBuf, why: String, hint: &'static str },
+    /// There is no standard input, or it was read already.
+    #[error("standard input: there is none")]
+    NoStdin,
+    /// What comes once cannot be kept until it is sent.
+    #[error("{}: {source} (while it is kept in {})", path.display(), folder.display())]
+    Spool { path: PathBuf, folder: PathBuf, source: std::io::Error },
+    #[error("stage `{stage}` reads `{wanted}`, which is not an earlier stage")]
     NoSuchStage { stage: String, wanted: String, earlier: Vec<String> },
+    #[error(
+        "a `[[repeat]]` has the stages {}, which do not stand in that order, one after the other, or are \
+         repeated twice", stages.join(", ")
+    )]
+    Repeat { stages: Vec<String> },
     /// The finished manifest breaks a rule.
     #[error("{}: {source}", path.display())]
     Manifest { path: PathBuf, source: ManifestError },
@@ -46,20 +68,38 @@ impl PrepareError {
     /// What to do about it.
     pub fn hint(&self) -> String {
         match self {
-            Self::Unreadable { .. } => {
-                "paths in a job file are relative to the folder that it lies in".into()
-            }
+            Self::Unreadable { source, .. } => unreadable_hint(source),
             Self::Changed { .. } => "submit when nothing writes to it any more".into(),
             Self::WrongKind { .. } => {
                 "docs/JOBS.md says which key takes a file and which a folder".into()
             }
             Self::Name { .. } | Self::Tree { .. } => "rename the file".into(),
+            Self::SameName { .. } => "rename one, or give the folder above them".into(),
             Self::Module { hint, .. } => (*hint).into(),
-            Self::TooMany { .. } => "make the parts larger, or put several files into one".into(),
-            Self::Empty { .. } => "a stage needs at least one part".into(),
+            Self::TooMany { .. } => {
+                "make the parts larger, put several files into one, or split the data among jobs"
+                    .into()
+            }
+            Self::Circle { .. } => "remove the link, or name the folders themselves".into(),
+            Self::Pattern { .. } => {
+                "`*` stands for any part of a name, `**` for folders; the path is relative to the \
+                 folder of the job file"
+                    .into()
+            }
+            Self::Data { hint, .. } => (*hint).into(),
+            Self::NoStdin => {
+                "give data: `dugnad job run job.toml < data`; one stage can read it".into()
+            }
+            Self::Spool { .. } => {
+                "set TMPDIR to a folder with room for all of it, or save it to a file first".into()
+            }
+            Self::Empty { .. } => "a stage needs at least one part, and a tree one file".into(),
             Self::TreeTooLarge { .. } => "use shorter names, or put several files into one".into(),
             Self::NoSuchStage { earlier, .. } if earlier.is_empty() => {
-                "put the stage that is gathered above this one".into()
+                "put the stage that is read above this one".into()
+            }
+            Self::Repeat { .. } => {
+                "list neighbouring stages in the order in which they stand in the job file".into()
             }
             Self::NoSuchStage { earlier, .. } => {
                 format!("earlier stages are {}", earlier.join(", "))
@@ -89,5 +129,19 @@ impl PrepareError {
                 "build a command for WASI preview1, such as Rust's target wasm32-wasip1",
             ),
         }
+    }
+}
+
+fn unreadable_hint(source: &std::io::Error) -> String {
+    use std::io::ErrorKind;
+    if let Some(error) = source.get_ref().and_then(|inner| inner.downcast_ref::<FetchError>()) {
+        return error.hint().into();
+    }
+    match source.kind() {
+        ErrorKind::PermissionDenied => "let this user read it".into(),
+        ErrorKind::InvalidInput | ErrorKind::InvalidData | ErrorKind::UnexpectedEof => {
+            "its gzip is damaged or cut short: bring it again".into()
+        }
+        _ => "paths in a job file are relative to the folder that it lies in".into(),
     }
 }

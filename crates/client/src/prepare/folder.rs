@@ -1,5 +1,6 @@
 //! A folder's files as the entries of one tree.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use protocol::Entry;
@@ -7,22 +8,28 @@ use protocol::limits::TREE_ENTRIES_MAX;
 
 use super::{BlobSource, PrepareError};
 
-/// Folders within folders; a deeper nest is most likely a link to itself.
+/// Folders within folders.
 const DEPTH_MAX: usize = 32;
 
 /// All files below `folder`, links followed, by their paths relative to it.
 pub(super) fn read_folder(folder: &Path) -> Result<(Vec<Entry>, Vec<BlobSource>), PrepareError> {
     let mut entries = Vec::new();
     let mut sources = Vec::new();
-    let mut open = vec![(folder.to_owned(), String::new(), 0)];
-    while let Some((path, prefix, depth)) = open.pop() {
+    let mut open = vec![(folder.to_owned(), String::new(), Vec::new())];
+    while let Some((path, prefix, mut above)) = open.pop() {
+        let metadata = std::fs::metadata(&path).map_err(PrepareError::unreadable(&path))?;
+        let this = (metadata.dev(), metadata.ino());
+        if above.contains(&this) || DEPTH_MAX < above.len() {
+            return Err(PrepareError::Circle { path });
+        }
+        above.push(this);
         for (child, name) in children(&path)? {
-            if entries.len() + open.len() == TREE_ENTRIES_MAX || DEPTH_MAX < depth {
+            if entries.len() + open.len() == TREE_ENTRIES_MAX {
                 return Err(PrepareError::TooMany { path: folder.to_owned() });
             }
             let metadata = std::fs::metadata(&child).map_err(PrepareError::unreadable(&child))?;
             if metadata.is_dir() {
-                open.push((child, format!("{prefix}{name}/"), depth + 1));
+                open.push((child, format!("{prefix}{name}/"), above.clone()));
             } else {
                 let source = BlobSource::file(&child)?;
                 let path = format!("{prefix}{name}");
@@ -37,9 +44,6 @@ pub(super) fn read_folder(folder: &Path) -> Result<(Vec<Entry>, Vec<BlobSource>)
 /// The files of a folder, each a part; a folder within it is refused.
 pub(super) fn read_flat(folder: &Path) -> Result<(Vec<Entry>, Vec<BlobSource>), PrepareError> {
     let files = children(folder)?;
-    if files.is_empty() {
-        return Err(PrepareError::Empty { path: folder.to_owned() });
-    }
     let mut entries = Vec::new();
     let mut sources = Vec::new();
     for (path, name) in files {

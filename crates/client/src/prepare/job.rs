@@ -1,19 +1,21 @@
 //! Preparing a job: its files are hashed and cut, its stages numbered, its manifest checked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use protocol::limits::TREE_BYTES_MAX;
-use protocol::{BlobId, Entry, Hash, Manifest, PeerId, Tree};
+use protocol::{BlobId, Entry, Hash, Manifest, PeerId};
 
-use super::cut::{Every, cut_file};
-use super::folder::{read_flat, read_folder};
-use super::{BlobSource, PrepareError, default_batch};
+use super::data::{Dataset, Stdin, dataset};
+use super::folder::read_folder;
+use super::tree::tree;
+use super::unroll::{Unrolled, turns};
+use super::{BlobSource, PrepareError};
 use crate::api::Blob;
 use crate::assure::settle;
 use crate::{
-    Cut, Draft, DraftInput, DraftSource, DraftStage, DraftStdin, Goal, JobFile, Promise, Shape,
-    SourceSpec, StageSpec, StdinSpec,
+    Draft, DraftInput, DraftLinks, DraftSource, DraftStage, DraftStdin, Goal, JobFile, Promise,
+    Shape, SourceSpec, StageSpec, StdinSpec,
 };
 
 /// A draft and every blob that it names, each once.
@@ -49,18 +51,36 @@ impl Prepared {
 /// # Errors
 /// [`PrepareError`] names the file or rule, and has a remedy.
 pub fn prepare(job: JobFile) -> Result<Prepared, PrepareError> {
-    let mut preparation =
-        Preparation { folder: job.folder, blobs: Vec::new(), known: BTreeSet::new() };
-    let mut stages: Vec<DraftStage> = Vec::new();
-    let mut chosen_batches = Vec::new();
-    for spec in job.stages {
-        let chosen = spec.batch.is_none();
-        let stage = preparation.stage(spec, &stages)?;
-        if chosen {
-            chosen_batches.push(stage.name.clone());
+    let mut stdin = std::io::stdin();
+    let is_terminal = stdin.is_terminal();
+    prepare_with(job, (!is_terminal).then_some(&mut stdin))
+}
+
+/// The same, with something else as standard input.
+pub(super) fn prepare_with(job: JobFile, stdin: Stdin<'_>) -> Result<Prepared, PrepareError> {
+    let (blobs, known) = Default::default();
+    let mut preparation = Preparation { folder: job.folder, blobs, known, stdin };
+    let mut bases: BTreeMap<usize, DraftStage> = BTreeMap::new();
+    let mut unrolled = Unrolled::default();
+    for turn in turns(&job.stages, &job.repeats)? {
+        let spec = &job.stages[turn.number];
+        let mut base = match bases.get(&turn.number) {
+            Some(base) => base.clone(),
+            None => {
+                let base = preparation.stage(spec)?;
+                bases.entry(turn.number).or_insert(base).clone()
+            }
+        };
+        if turn.is_first() {
+            for (mount, path) in &spec.first_files {
+                base.inputs.push(preparation.input(mount.clone(), path)?);
+            }
         }
-        stages.push(stage);
+        unrolled.add(turn, spec, base)?;
     }
+    let chosen = job.stages.iter().filter(|spec| spec.batch.is_none());
+    let chosen_batches = chosen.map(|spec| spec.name.clone()).collect();
+    let stages = unrolled.stages;
     let draft = Draft {
         name: job.name,
         description: job.description,
@@ -68,6 +88,7 @@ pub fn prepare(job: JobFile) -> Result<Prepared, PrepareError> {
         priority: job.priority,
         policy: job.policy,
         stages,
+        no_memo: false,
     };
     let goal = job.goal;
     let mut prepared = Prepared { draft, blobs: preparation.blobs, chosen_batches, goal };
@@ -84,76 +105,54 @@ pub fn prepare(job: JobFile) -> Result<Prepared, PrepareError> {
 }
 
 /// The blobs that were met so far.
-#[derive(Debug)]
-struct Preparation {
+struct Preparation<'i> {
     folder: PathBuf,
+    stdin: Stdin<'i>,
     blobs: Vec<BlobSource>,
     known: BTreeSet<BlobId>,
 }
 
-impl Preparation {
-    fn stage(
-        &mut self,
-        spec: StageSpec,
-        earlier: &[DraftStage],
-    ) -> Result<DraftStage, PrepareError> {
+impl Preparation<'_> {
+    /// A stage without what follows from other stages: its batch, its links, and its source if that is one.
+    fn stage(&mut self, spec: &StageSpec) -> Result<DraftStage, PrepareError> {
         let module = self.module(&spec.module)?;
-        let source = self.source(&spec, earlier)?;
+        let source = self.source(spec)?;
         let mut inputs = Vec::new();
-        for (mount, path) in spec.files {
-            inputs.push(self.input(mount, &path)?);
+        for (mount, path) in &spec.files {
+            inputs.push(self.input(mount.clone(), path)?);
         }
-        let stdin = match spec.stdin {
+        let stdin = match &spec.stdin {
             StdinSpec::Nothing => DraftStdin::Nothing,
             StdinSpec::Part => DraftStdin::Part,
-            StdinSpec::File(path) => DraftStdin::Blob(self.file(&path)?),
+            StdinSpec::File(path) => DraftStdin::Blob(self.file(path)?),
         };
-        let mut stage = DraftStage {
-            name: spec.name,
+        Ok(DraftStage {
+            name: spec.name.clone(),
             source,
             module,
-            args: spec.args,
-            env: spec.env,
+            args: spec.args.clone(),
+            env: spec.env.clone(),
             stdin,
             inputs,
             limits: spec.limits,
-            batch: spec.batch.unwrap_or(1),
-        };
-        if spec.batch.is_none() {
-            stage.batch = default_batch(stage.unit_count(), None);
-        }
-        Ok(stage)
+            batch: 1,
+            links: DraftLinks::default(),
+        })
     }
 
-    fn source(
-        &mut self,
-        spec: &StageSpec,
-        earlier: &[DraftStage],
-    ) -> Result<DraftSource, PrepareError> {
+    /// A source of its own; what reads another stage is found out later.
+    fn source(&mut self, spec: &StageSpec) -> Result<DraftSource, PrepareError> {
         Ok(match &spec.source {
             &SourceSpec::Range { from, to, block } => DraftSource::Range { from, to, block },
             SourceSpec::Grid { axes } => DraftSource::Grid { axes: axes.clone() },
-            SourceSpec::Parts { path, cut } => {
-                let path = self.folder.join(path);
-                let (entries, sources) = match *cut {
-                    Cut::Lines(lines) => cut_file(&path, Every::Lines(lines))?,
-                    Cut::Bytes(bytes) => cut_file(&path, Every::Bytes(bytes))?,
-                    Cut::File => read_flat(&path)?,
-                };
+            SourceSpec::Parts(spec) => {
+                let Dataset { name, entries, sources } =
+                    dataset(&self.folder, spec, &mut self.stdin)?;
                 let count = entries.len() as u64;
-                DraftSource::Parts { tree: self.tree(&path, entries, sources)?, count }
+                DraftSource::Parts { tree: self.tree(&name, entries, sources)?, count }
             }
-            SourceSpec::Gather { stage: wanted } => {
-                match earlier.iter().position(|stage| stage.name == *wanted) {
-                    Some(number) => DraftSource::Gather { stage: number as u16 },
-                    None => {
-                        return Err(PrepareError::NoSuchStage {
-                            stage: spec.name.clone(),
-                            wanted: wanted.clone(),
-                            earlier: earlier.iter().map(|stage| stage.name.clone()).collect(),
-                        });
-                    }
-                }
+            SourceSpec::Each { .. } | SourceSpec::Gather { .. } | SourceSpec::ByName { .. } => {
+                DraftSource::Gather { stage: 0, fan_in: None }
             }
         })
     }
@@ -191,16 +190,11 @@ impl Preparation {
         entries: Vec<Entry>,
         sources: Vec<BlobSource>,
     ) -> Result<Blob, PrepareError> {
-        let tree = Tree::new(entries)
-            .map_err(|source| PrepareError::Tree { path: path.to_owned(), source })?;
-        let bytes = tree.to_bytes();
-        if TREE_BYTES_MAX < bytes.len() {
-            return Err(PrepareError::TreeTooLarge { path: path.to_owned() });
-        }
+        let tree = tree(path, entries)?;
         for source in sources {
             self.add(source);
         }
-        Ok(self.add(BlobSource::made(bytes)))
+        Ok(self.add(tree))
     }
 
     fn add(&mut self, source: BlobSource) -> Blob {

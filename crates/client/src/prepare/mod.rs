@@ -3,10 +3,18 @@
 mod batch;
 mod check;
 mod cut;
+mod data;
 mod error;
 mod folder;
 mod job;
+mod pattern;
+mod records;
 mod source;
+mod spool;
+mod stable;
+mod tree;
+mod unroll;
+mod wrong;
 
 #[cfg(test)]
 mod tests;
@@ -16,3 +24,4 @@ pub use check::{Warning, check};
 pub use error::PrepareError;
 pub use job::{Prepared, prepare};
 pub use source::BlobSource;
+pub use tree::{Packed, pack};

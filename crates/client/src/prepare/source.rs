@@ -9,6 +9,8 @@ use std::time::SystemTime;
 use protocol::{BlobId, BlobRef};
 
 use super::PrepareError;
+use super::cut::Piece;
+use super::spool::Spool;
 
 /// How much of a file is in memory at a time.
 pub(super) const READ_BYTES: usize = 256 << 10;
@@ -17,17 +19,24 @@ pub(super) const READ_BYTES: usize = 256 << 10;
 #[derive(Clone, Debug)]
 pub struct BlobSource {
     blob: BlobRef,
+    /// Comes before what the origin has.
+    header: Arc<[u8]>,
     origin: Origin,
 }
 
 #[derive(Clone, Debug)]
 enum Origin {
-    /// `blob.size` bytes from `at`.
+    /// The bytes from `at` on.
     File {
         file: Arc<Stamped>,
         at: u64,
     },
-    Made(Arc<[u8]>),
+    Spool {
+        spool: Arc<Spool>,
+        at: u64,
+    },
+    /// The header is all there is.
+    Made,
 }
 
 /// A file as it was when it was read.
@@ -41,7 +50,7 @@ pub(super) struct Stamped {
 impl BlobSource {
     /// Bytes that exist in memory only.
     pub fn made(bytes: Vec<u8>) -> Self {
-        Self { blob: BlobRef::of(&bytes), origin: Origin::Made(bytes.into()) }
+        Self { blob: BlobRef::of(&bytes), header: bytes.into(), origin: Origin::Made }
     }
 
     /// A whole file, read once and in pieces.
@@ -56,11 +65,18 @@ impl BlobSource {
             Ok(())
         })?;
         let id = BlobId::new(*hasher.finalize().as_bytes());
-        Ok(Self::part(&Arc::new(stamp), 0, BlobRef { id, size }))
+        let whole = Piece { at: 0, blob: BlobRef { id, size } };
+        Ok(Self::part(&Arc::new(stamp), &Arc::default(), whole))
     }
 
-    pub(super) fn part(file: &Arc<Stamped>, at: u64, blob: BlobRef) -> Self {
-        Self { blob, origin: Origin::File { file: Arc::clone(file), at } }
+    pub(super) fn part(file: &Arc<Stamped>, header: &Arc<[u8]>, Piece { at, blob }: Piece) -> Self {
+        let origin = Origin::File { file: Arc::clone(file), at };
+        Self { blob, header: Arc::clone(header), origin }
+    }
+
+    pub(super) fn spooled(spool: &Arc<Spool>, header: &Arc<[u8]>, piece: Piece) -> Self {
+        let origin = Origin::Spool { spool: Arc::clone(spool), at: piece.at };
+        Self { blob: piece.blob, header: Arc::clone(header), origin }
     }
 
     /// Name and size of the bytes.
@@ -72,15 +88,17 @@ impl BlobSource {
     pub fn path(&self) -> Option<&Path> {
         match &self.origin {
             Origin::File { file, .. } => Some(&file.path),
-            Origin::Made(_) => None,
+            Origin::Spool { .. } | Origin::Made => None,
         }
     }
 
     /// Whether the bytes are all of [`Self::path`].
     pub fn is_whole_file(&self) -> bool {
         match &self.origin {
-            Origin::File { file, at } => *at == 0 && file.size == self.blob.size,
-            Origin::Made(_) => false,
+            Origin::File { file, at } => {
+                self.header.is_empty() && *at == 0 && file.size == self.blob.size
+            }
+            Origin::Spool { .. } | Origin::Made => false,
         }
     }
 
@@ -89,15 +107,26 @@ impl BlobSource {
     /// # Errors
     /// [`PrepareError::Changed`] if the file is not what it was by size and date.
     pub fn reader(&self) -> Result<Box<dyn Read + Send + 'static>, PrepareError> {
+        let header = std::io::Cursor::new(Arc::clone(&self.header));
+        let left = self.blob.size - self.header.len() as u64;
         match &self.origin {
-            Origin::Made(bytes) => Ok(Box::new(std::io::Cursor::new(Arc::clone(bytes)))),
+            Origin::Made => Ok(Box::new(header)),
+            Origin::Spool { spool, at } => Ok(Box::new(header.chain(spool.reader(*at).take(left)))),
             Origin::File { file, at } => {
-                let (mut reader, now) = Stamped::open(&file.path)?;
+                let changed = || PrepareError::Changed { path: file.path.clone() };
+                let (mut reader, now) = match Stamped::open(&file.path) {
+                    Err(PrepareError::Unreadable { source, .. })
+                        if source.kind() == std::io::ErrorKind::NotFound =>
+                    {
+                        return Err(changed());
+                    }
+                    opened => opened?,
+                };
                 if now.size != file.size || now.modified != file.modified {
-                    return Err(PrepareError::Changed { path: file.path.clone() });
+                    return Err(changed());
                 }
                 reader.seek(SeekFrom::Start(*at)).map_err(PrepareError::unreadable(&file.path))?;
-                Ok(Box::new(reader.take(self.blob.size)))
+                Ok(Box::new(header.chain(reader.take(left))))
             }
         }
     }
@@ -129,12 +158,21 @@ impl Stamped {
             total += len as u64;
             piece(&buffer[..len])?;
         }
-        let now = file.metadata().map_err(PrepareError::unreadable(&self.path))?;
-        let now = Self::of(&self.path, &now);
-        if total != self.size || now.size != self.size || now.modified != self.modified {
+        self.check(file)?;
+        if total != self.size {
             return Err(PrepareError::Changed { path: self.path.clone() });
         }
         Ok(total)
+    }
+
+    /// Refuses a file that did not stay as it was.
+    pub(super) fn check(&self, file: &File) -> Result<(), PrepareError> {
+        let now = file.metadata().map_err(PrepareError::unreadable(&self.path))?;
+        let now = Self::of(&self.path, &now);
+        if now.size != self.size || now.modified != self.modified {
+            return Err(PrepareError::Changed { path: self.path.clone() });
+        }
+        Ok(())
     }
 
     fn of(path: &Path, metadata: &Metadata) -> Self {

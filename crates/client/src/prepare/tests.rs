@@ -14,7 +14,7 @@ use crate::{Draft, DraftSource, DraftStdin, JobFile};
 const MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
 /// A folder with a module `m.wasm` and these files.
-fn folder(files: &[(&str, &[u8])]) -> TempDir {
+pub(super) fn folder(files: &[(&str, &[u8])]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (path, bytes) in std::iter::once(&("m.wasm", MODULE)).chain(files) {
         let path = folder.path().join(path);
@@ -25,13 +25,13 @@ fn folder(files: &[(&str, &[u8])]) -> TempDir {
 }
 
 /// A job of one stage with these lines.
-fn stage(folder: &Path, lines: &str) -> Result<Prepared, (String, String)> {
+pub(super) fn stage(folder: &Path, lines: &str) -> Result<Prepared, (String, String)> {
     let text = format!("name = \"x\"\n[[stage]]\nname = \"s\"\nmodule = \"m.wasm\"\n{lines}\n");
     let job = JobFile::parse(&folder.join("job.toml"), &text).unwrap();
     prepare(job).map_err(|error| (error.to_string(), error.hint()))
 }
 
-fn bytes_of(source: &BlobSource) -> Vec<u8> {
+pub(super) fn bytes_of(source: &BlobSource) -> Vec<u8> {
     let mut bytes = Vec::new();
     source.reader().unwrap().read_to_end(&mut bytes).unwrap();
     assert_eq!(BlobRef::of(&bytes), source.blob(), "a source gives the bytes it names");
@@ -39,7 +39,7 @@ fn bytes_of(source: &BlobSource) -> Vec<u8> {
 }
 
 /// The parts of a prepared job's only stage, by name.
-fn parts(prepared: &Prepared) -> Vec<(String, Vec<u8>)> {
+pub(super) fn parts(prepared: &Prepared) -> Vec<(String, Vec<u8>)> {
     let DraftSource::Parts { tree, count } = prepared.draft.stages[0].source else {
         panic!("not cut into parts")
     };
@@ -48,15 +48,15 @@ fn parts(prepared: &Prepared) -> Vec<(String, Vec<u8>)> {
     entries.iter().map(|entry| (entry.path.clone(), blob(prepared, entry.blob))).collect()
 }
 
-fn entries(prepared: &Prepared, tree: BlobRef) -> Vec<Entry> {
+pub(super) fn entries(prepared: &Prepared, tree: BlobRef) -> Vec<Entry> {
     Tree::from_bytes(&blob(prepared, tree)).unwrap().entries().to_vec()
 }
 
-fn blob(prepared: &Prepared, blob: BlobRef) -> Vec<u8> {
+pub(super) fn blob(prepared: &Prepared, blob: BlobRef) -> Vec<u8> {
     bytes_of(prepared.blobs.iter().find(|source| source.blob() == blob).expect("it is carried"))
 }
 
-fn named(parts: &[(&str, &[u8])]) -> Vec<(String, Vec<u8>)> {
+pub(super) fn named(parts: &[(&str, &[u8])]) -> Vec<(String, Vec<u8>)> {
     parts.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())).collect()
 }
 
@@ -118,7 +118,7 @@ fn too_many_parts_or_none_are_refused() {
         stage(folder.path(), &lines).map(|prepared| parts(&prepared).len())
     };
     let bytes = "parts = { path = \"y\", by = \"bytes\", size = 1 }";
-    assert_eq!(stage(folder.path(), bytes).map(|p| p.draft.stages[0].unit_count()), Ok(65_536));
+    assert_eq!(stage(folder.path(), bytes).map(|p| p.draft.unit_counts()[0]), Ok(65_536));
     assert!(lines("x").is_err_and(|(_, hint)| hint.contains("larger")));
     assert!(lines("empty").is_err_and(|(why, _)| why.contains("nothing in it")));
     assert!(lines("none").is_err_and(|(_, hint)| hint.contains("relative to the folder")));
@@ -240,7 +240,7 @@ fn a_draft_survives_json_and_becomes_the_manifest_it_describes() {
         "source": {"range": {"from": 0, "to": 2}}, "module": {"id": "ID", "size": 8}}]}"#;
     let short = short.replace("ID", &protocol::BlobId::of(MODULE).to_string());
     let draft: Draft = serde_json::from_str(&short).unwrap();
-    assert_eq!(draft.stages[0].unit_count(), 2);
+    assert_eq!(draft.unit_counts()[0], 2);
     assert!(serde_json::from_str::<Draft>(&short.replace("\"batch\"", "\"bacth\"")).is_err());
 }
 

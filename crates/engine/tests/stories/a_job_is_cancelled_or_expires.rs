@@ -9,7 +9,7 @@ use crate::told::{Told, job_of};
 fn workers_stop_when_the_submitter_cancels() {
     let manifest = job_of("submitter", 1, 1);
     let mut submitter = Told::new("submitter");
-    submitter.tell(Event::Submit { manifest: manifest.clone(), stamp: None });
+    submitter.tell(Event::Submit { manifest: manifest.clone(), stamp: None, recalls: false });
     submitter.sync();
     submitter.tell(Event::Cancel { job: manifest.job() });
     let told = submitter.sync();

@@ -57,7 +57,7 @@ fn of_an_unfinished_batch_only_what_is_missing_is_run() {
 fn a_submitter_that_comes_back_still_knows_its_job() {
     let manifest = job_of("worker", 1, 1);
     let mut before = Told::new("worker");
-    before.tell(Event::Submit { manifest: manifest.clone(), stamp: None });
+    before.tell(Event::Submit { manifest: manifest.clone(), stamp: None, recalls: false });
     before.sync();
     let after = restarted(vec![], &before, &manifest);
     let job = after.engine.job(manifest.job()).expect("it is in the journal");

@@ -8,7 +8,11 @@ use crate::told::{Told, job_of};
 #[test]
 fn nobody_hears_of_a_job_before_it_is_on_disk() {
     let mut submitter = Told::new("submitter");
-    let told = submitter.tell(Event::Submit { manifest: job_of("submitter", 1, 1), stamp: None });
+    let told = submitter.tell(Event::Submit {
+        manifest: job_of("submitter", 1, 1),
+        stamp: None,
+        recalls: false,
+    });
     assert_eq!(told, ["record, and say when", "join", "fetch inputs"]);
     assert_eq!(submitter.sync(), ["announce", "provide"]);
 }
@@ -20,7 +24,8 @@ fn it_may_leave_once_enough_keepers_have_answered_a_challenge() {
         submitter.meet(name);
     }
     let manifest = job_of("submitter", 1, 1);
-    let told = submitter.tell(Event::Submit { manifest: manifest.clone(), stamp: None });
+    let told =
+        submitter.tell(Event::Submit { manifest: manifest.clone(), stamp: None, recalls: false });
     assert_eq!(told.iter().filter(|line| *line == "send keep").count(), 3);
     let asked: Vec<&str> = ["a", "b", "c", "d"]
         .into_iter()
@@ -48,7 +53,7 @@ fn a_keeper_that_fails_its_challenge_does_not_count() {
     let mut submitter = Told::new("submitter");
     submitter.meet("a");
     let manifest = job_of("submitter", 1, 1);
-    submitter.tell(Event::Submit { manifest: manifest.clone(), stamp: None });
+    submitter.tell(Event::Submit { manifest: manifest.clone(), stamp: None, recalls: false });
     submitter.hear("a", Message::Kept(manifest.job()));
     let Some(Effect::Probe { probe, .. }) =
         submitter.last.iter().find(|e| matches!(e, Effect::Probe { .. }))
@@ -64,7 +69,7 @@ fn a_keeper_that_fails_its_challenge_does_not_count() {
 fn without_any_peer_it_executes_the_job_itself_and_says_that_this_is_not_verified() {
     let mut submitter = Told::new("submitter");
     let manifest = job_of("submitter", 1, 1);
-    submitter.tell(Event::Submit { manifest: manifest.clone(), stamp: None });
+    submitter.tell(Event::Submit { manifest: manifest.clone(), stamp: None, recalls: false });
     submitter.get_everything();
     assert!(submitter.runs().is_empty(), "others come first");
     assert_eq!(submitter.wait(10_000), ["run [0]"]);
@@ -73,4 +78,42 @@ fn without_any_peer_it_executes_the_job_itself_and_says_that_this_is_not_verifie
     assert_eq!(submitter.sync(), ["tell all vote", "fetch 1 packs"]);
     submitter.get_everything();
     assert_eq!(submitter.engine.job(manifest.job()).unwrap().state, JobState::SelfExecuted);
+}
+
+#[test]
+fn once_everything_is_accepted_it_announces_the_job_at_a_level_that_nobody_has() {
+    let (mut a, mut b, mut submitter) = (Told::new("a"), Told::new("b"), Told::new("submitter"));
+    let mut manifest = job_of("submitter", 1, 1);
+    manifest.policy.audit_ppm = 0;
+    submitter.meet("a");
+    submitter.meet("b");
+    submitter.tell(Event::Submit { manifest: manifest.clone(), stamp: None });
+    submitter.sync();
+    let mut said = vec![];
+    for (worker, other) in [(&mut a, "b"), (&mut b, "a")] {
+        worker.meet("submitter");
+        worker.meet(other);
+        worker.learn("submitter", &manifest);
+        let [(run, units)] = worker.runs().try_into().expect("one run");
+        worker.finish(run, &units);
+        worker.sync();
+        said.push(worker.said());
+    }
+    for (worker, of_other) in [(&mut a, said[1].clone()), (&mut b, said[0].clone())] {
+        worker.hear("submitter", Message::Steps(of_other));
+        worker.sync();
+        said.push(worker.said());
+    }
+    let mut levels = vec![];
+    for steps in said {
+        assert!(levels.is_empty(), "not before both are joined");
+        submitter.hear("a", Message::Steps(steps));
+        levels.extend(submitter.last.iter().filter_map(|effect| match effect {
+            Effect::Announce { message: Message::Announce(new) } => Some(new.value().level),
+            _ => None,
+        }));
+    }
+    assert_eq!(levels, [protocol::limits::LEVEL_MAX]);
+    assert!(!submitter.wait(60_000).contains(&"announce".to_owned()), "once is enough");
+    assert!(submitter.engine.proof(manifest.job()).unwrap().open().is_ok());
 }

@@ -33,6 +33,7 @@ pub(crate) fn job_of(submitter: &str, units: u64, batch: u32) -> Manifest {
         inputs: vec![],
         limits: UnitLimits::default(),
         batch,
+        links: protocol::Links::default(),
     };
     Manifest {
         protocol: PROTOCOL,

@@ -64,6 +64,8 @@ impl Part for LateEquivocator {
             | Effect::Seek { .. }
             | Effect::Fetch { .. }
             | Effect::Run { .. }
+            | Effect::Recall { .. }
+            | Effect::Remember { .. }
             | Effect::Stop { .. }
             | Effect::Pack { .. }
             | Effect::Probe { .. }

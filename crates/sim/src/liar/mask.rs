@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use engine::{Effect, Event, RunId};
-use protocol::{Gathered, Hash, JobId, Keypair, Message, NetworkId, PeerId, Plan, Signed, Step};
+use engine::{Effect, Event, Reads, RunId};
+use protocol::{Hash, JobId, Keypair, Message, NetworkId, PeerId, Plan, Signed, Step};
 
 use super::part::{Part, Task};
 use super::pen::Pen;
@@ -28,7 +28,7 @@ struct Run {
     job: JobId,
     plan: Arc<Plan>,
     stage: u16,
-    gathered: Option<Gathered>,
+    reads: Arc<Reads>,
 }
 
 impl Mask {
@@ -92,6 +92,7 @@ impl Mask {
             | Event::Fetched { .. }
             | Event::Packed { .. }
             | Event::Probed { .. }
+            | Event::Recalled { .. }
             | Event::Tick => event,
         }
     }
@@ -100,10 +101,11 @@ impl Mask {
     pub fn effect(&mut self, effect: Effect) -> Vec<Effect> {
         let mut added = self.part.adds(&effect);
         let effects = match effect {
-            Effect::Run { run, job, plan, stage, units, gathered, packs } => {
-                self.runs.insert(run, Run { job, plan: plan.clone(), stage, gathered });
+            Effect::Run { run, job, plan, stage, units, reads } => {
+                let own = Run { job, plan: plan.clone(), stage, reads: reads.clone() };
+                self.runs.insert(run, own);
                 let runs = self.part.runs();
-                let effect = Effect::Run { run, job, plan, stage, units, gathered, packs };
+                let effect = Effect::Run { run, job, plan, stage, units, reads };
                 runs.then_some(effect).into_iter().collect()
             }
             Effect::Send { to, message } => self
@@ -124,6 +126,8 @@ impl Mask {
             | Effect::Provide { .. }
             | Effect::Seek { .. }
             | Effect::Fetch { .. }
+            | Effect::Recall { .. }
+            | Effect::Remember { .. }
             | Effect::Stop { .. }
             | Effect::Pack { .. }
             | Effect::Release { .. }
@@ -197,7 +201,8 @@ impl Mask {
 
 impl Run {
     fn task(&self, unit: u64) -> Task {
-        let Self { job, ref plan, stage, gathered } = *self;
+        let Self { job, ref plan, stage, ref reads } = *self;
+        let gathered = reads.gathered(plan, stage, unit);
         Task { job, plan: plan.clone(), stage, unit, gathered }
     }
 }

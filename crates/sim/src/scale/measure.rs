@@ -70,6 +70,7 @@ fn manifest(nodes: usize, units: u64, batch: u32, seed: u64) -> Manifest {
         inputs: Vec::new(),
         limits: UnitLimits::default(),
         batch,
+        links: protocol::Links::default(),
     };
     let batches = Partition::new(units, batch).batches();
     let policy = Policy { level: level(nodes, batches), ..Policy::standard(submitter) };

@@ -209,7 +209,7 @@ impl Swarm {
             Happening::Leave { node } => self.leave(node),
             Happening::Submit => {
                 let manifest = self.manifest.clone();
-                self.tell(0, Event::Submit { manifest, stamp: None });
+                self.tell(0, Event::Submit { manifest, stamp: None, recalls: false });
             }
             Happening::Told { node, event } => self.tell(node, *event),
             Happening::Heard { to, from, message } => {
@@ -304,6 +304,7 @@ impl Swarm {
                 self.peers[node].runs.insert(run, (stage, units));
                 self.later(takes_ms as u64 + 1, Happening::Ran { node, run });
             }
+            Effect::Recall { .. } | Effect::Remember { .. } => {}
             Effect::Stop { run } => {
                 if let Some((_, units)) = self.peers[node].runs.remove(&run) {
                     let units =
@@ -371,7 +372,7 @@ impl Swarm {
             Want::Manifest(_) => Got::Manifest(Box::new(self.manifest.clone())),
             Want::Inputs { .. } => Got::Inputs { parts: Vec::new() },
             Want::Leaves(PackWant { root, .. }) => Got::Leaves(self.packs[&root].clone()),
-            Want::Packs(wants) => {
+            Want::Packs { wants, .. } | Want::Reads { packs: wants, .. } => {
                 let packs = wants.iter().filter_map(|want| want.packs.first().copied()).collect();
                 Got::Packs { packs, failed: 0 }
             }

@@ -58,6 +58,7 @@ pub(crate) fn run(context: &Context, file: &Path, no_run: bool) -> Outcome {
 fn try_stage(trial: &Trial<'_>, number: u16) -> Outcome<Option<Tried>> {
     let stage = &trial.manifest().stages[usize::from(number)];
     let Some(unit) = trial.unit(number) else { return Ok(None) };
+    let units = trial.manifest().unit_counts()[usize::from(number)];
     let ran = trial.run(unit)?.map_err(|loss| lost(&loss))?;
     let execution = &ran.execution;
     let cpu = Duration::from_micros(execution.cost.cpu_us);
@@ -71,7 +72,7 @@ fn try_stage(trial: &Trial<'_>, number: u16) -> Outcome<Option<Tried>> {
         cpu,
         memory_bytes: execution.cost.memory_bytes,
         said: format!("{ending}, {}", cost(execution)),
-        best_batch: default_batch(stage.unit_count(), Some(cpu)),
+        best_batch: default_batch(units, Some(cpu)),
     }))
 }
 
@@ -80,10 +81,11 @@ fn tell(prepared: &Prepared, tried: &[Tried]) -> Outcome<()> {
         .draft
         .stages
         .iter()
-        .map(|stage| {
+        .zip(prepared.draft.unit_counts())
+        .map(|(stage, units)| {
             vec![
                 stage.name.clone(),
-                stage.unit_count().to_string(),
+                units.to_string(),
                 stage.batch.to_string(),
                 show_duration_ms(stage.limits.cpu_ms),
                 show_bytes(stage.limits.memory_bytes),

@@ -50,25 +50,25 @@ impl<'a> Leaves<'a> {
         ballots.into_iter().chain(with_batch).collect()
     }
 
-    /// The packs of everything that a stage's outcomes are, in order of its units.
-    pub(crate) fn packs(&self, stage: u16) -> Outcome<Vec<(BlobRef, Pack)>> {
+    /// The packs of a batch's outcomes, in order, each with its first unit.
+    pub(crate) fn packs(&self, stage: u16, batch: u32) -> Outcome<Vec<(u64, BlobRef, Pack)>> {
+        let of = self.ledger.last_verdict().batch(stage, batch);
+        let Some(root) = of.effective else { return Err(nothing(stage, batch)) };
+        let units = self.ledger.plan().partition(stage).units_of(batch);
+        let whole = self.named(stage, About::Batch(batch), root);
+        if !whole.is_empty() {
+            let (blob, pack) = self.larder.pack(&whole, root)?;
+            return Ok(vec![(units.start, blob, pack)]);
+        }
         let mut packs = Vec::new();
-        for batch in 0..self.ledger.plan().partition(stage).batches() {
-            let of = self.ledger.last_verdict().batch(stage, batch);
-            let Some(root) = of.effective else { return Err(nothing(stage, batch)) };
-            let whole = self.named(stage, About::Batch(batch), root);
-            if !whole.is_empty() {
-                packs.push(self.larder.pack(&whole, root)?);
-                continue;
-            }
-            for unit in self.ledger.plan().partition(stage).units_of(batch) {
-                let digest = match of.units.get(&unit) {
-                    Some(UnitVerdict::Accepted(digest) | UnitVerdict::Decided(digest)) => *digest,
-                    Some(UnitVerdict::Contested) | None => return Err(nothing(stage, batch)),
-                };
-                let alone = self.named(stage, About::Unit(unit), digest);
-                packs.push(self.larder.pack(&alone, merkle_root(&[digest]))?);
-            }
+        for unit in units {
+            let digest = match of.units.get(&unit) {
+                Some(UnitVerdict::Accepted(digest) | UnitVerdict::Decided(digest)) => *digest,
+                Some(UnitVerdict::Contested) | None => return Err(nothing(stage, batch)),
+            };
+            let alone = self.named(stage, About::Unit(unit), digest);
+            let (blob, pack) = self.larder.pack(&alone, merkle_root(&[digest]))?;
+            packs.push((unit, blob, pack));
         }
         Ok(packs)
     }

@@ -18,7 +18,8 @@ use crate::cli::terminal::{json, talk};
 
 pub(crate) fn run(context: &Context, args: &RunArgs) -> Outcome {
     // Mistakes in the job are told before a node is started for it.
-    let prepared = load(&args.file)?;
+    let mut prepared = load(&args.file)?;
+    prepared.draft.no_memo = args.no_memo;
     // So is a folder that cannot be written to.
     args.to.as_deref().map(Folder::open).transpose()?;
     let door = Door::open(context, &args.settings)?;

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use client::{Client, show_duration_ms};
-use protocol::{Gathered, Hash, Loss, Opened, PeerId};
+use engine::Reads;
+use protocol::{About, Execution, Hash, Loss, Opened, PeerId};
 use sandbox::{Pool, PoolConfig, Ran, RunRequest};
 use serde::Serialize;
 use tokio::runtime::Runtime;
@@ -78,7 +79,7 @@ pub(crate) fn sample(
         bench,
         larder: &larder,
         leaves: Leaves::new(&opened.ledger, &larder),
-        gathered: BTreeMap::new(),
+        brought: BTreeMap::new(),
         sampled: Sampled { asked: args.sample.unwrap_or(0), ..Sampled::default() },
     };
     let population = work.population();
@@ -136,14 +137,21 @@ impl Bench {
     }
 }
 
+/// How a unit gets its outcome.
+enum Prepares {
+    Run(RunRequest),
+    /// It passes on what it reads.
+    Passed(Execution),
+}
+
 /// A sample under way.
 struct Work<'a> {
     opened: &'a Opened,
     bench: Bench,
     larder: &'a Larder<'a>,
     leaves: Leaves<'a>,
-    /// What gathering stages read, once it was brought.
-    gathered: BTreeMap<u16, Vec<protocol::BlobRef>>,
+    /// Packs of batches that units read, once they were brought, each with its first unit.
+    brought: BTreeMap<(u16, u32), Vec<(u64, protocol::BlobRef)>>,
     sampled: Sampled,
 }
 
@@ -166,11 +174,14 @@ impl Work<'_> {
     fn check(&mut self, stage: u16, unit: u64) -> Outcome<()> {
         let name = self.opened.ledger.plan().stage(stage).name.clone();
         let verdict = self.leaves.of(stage, unit)?;
-        let request = self.request(stage, unit)?;
-        match self.bench.run(request)? {
-            Ok(ran) => {
-                self.sampled.cpu_ms += ran.execution.cost.cpu_us.div_ceil(1000);
-                let here = ran.execution.outcome.digest();
+        let ran = match self.request(stage, unit)? {
+            Prepares::Run(request) => self.bench.run(request)?.map(|ran| ran.execution),
+            Prepares::Passed(execution) => Ok(execution),
+        };
+        match ran {
+            Ok(execution) => {
+                self.sampled.cpu_ms += execution.cost.cpu_us.div_ceil(1000);
+                let here = execution.outcome.digest();
                 if here == verdict {
                     self.sampled.agreeing += 1;
                 } else {
@@ -197,36 +208,45 @@ impl Work<'_> {
     }
 
     /// The unit with everything that it reads, put together as every worker does it.
-    fn request(&mut self, stage: u16, unit: u64) -> Outcome<RunRequest> {
+    fn request(&mut self, stage: u16, unit: u64) -> Outcome<Prepares> {
         let plan = Arc::clone(self.opened.ledger.plan());
-        let gathered = self.opened.ledger.last_verdict().gathered(stage);
+        let gathered = self.opened.ledger.last_verdict().gathered(&plan, stage, About::Unit(unit));
         let derived = plan.unit(stage, unit, gathered).ok_or_else(|| missing(stage, unit))?;
         self.larder.inputs(&derived, plan.stage(stage).module)?;
-        let packs = self.packs(stage, gathered)?;
+        let reads = Arc::new(self.reads(stage, unit)?);
         let job = plan.manifest().job();
-        let order = Order { job, plan, stage, units: vec![unit], gathered, packs };
-        let Prepared { request, lost: losses, .. } = prepare(self.larder.store(), &order, 0);
-        match (request, losses.first()) {
-            (Some(request), _) => Ok(request),
-            (None, Some((_, loss))) => Err(lost(loss)),
-            (None, None) => Err(missing(stage, unit)),
+        let order = Order { job, plan, stage, units: vec![unit], reads };
+        let Prepared { request, lost: losses, passed, .. } =
+            prepare(self.larder.store(), &order, 0);
+        match (request, passed.into_iter().next(), losses.first()) {
+            (Some(request), ..) => Ok(Prepares::Run(request)),
+            (None, Some((_, kept)), _) => Ok(Prepares::Passed(kept.execution)),
+            (None, None, Some((_, loss))) => Err(lost(loss)),
+            (None, None, None) => Err(missing(stage, unit)),
         }
     }
 
-    /// Brings what a gathering stage reads, once.
-    fn packs(&mut self, stage: u16, gathered: Option<Gathered>) -> Outcome<Vec<protocol::BlobRef>> {
-        let upstream = self.opened.ledger.plan().stage(stage).upstream();
-        let (Some(upstream), Some(_)) = (upstream, gathered) else { return Ok(Vec::new()) };
-        if let Some(known) = self.gathered.get(&stage) {
-            return Ok(known.clone());
+    /// Brings what a unit reads of earlier stages, every batch once.
+    fn reads(&mut self, stage: u16, unit: u64) -> Outcome<Reads> {
+        let plan = Arc::clone(self.opened.ledger.plan());
+        let mut reads = Reads::default();
+        let all = plan.reads(stage, unit..unit + 1).into_iter();
+        for at in all.flat_map(|read| read.batches.map(move |batch| (read.stage, batch))) {
+            if !self.brought.contains_key(&at) {
+                let mut packs = Vec::new();
+                for (first, blob, pack) in self.leaves.packs(at.0, at.1)? {
+                    self.larder.outputs(&pack)?;
+                    packs.push((first, blob));
+                }
+                self.brought.insert(at, packs);
+            }
+            let root = self.opened.ledger.last_verdict().batch(at.0, at.1).effective;
+            let root = root.ok_or_else(|| missing(stage, unit))?;
+            for pack in &self.brought[&at] {
+                reads.insert(at.0, at.1, root, *pack);
+            }
         }
-        let mut blobs = Vec::new();
-        for (blob, pack) in self.leaves.packs(upstream)? {
-            self.larder.outputs(&pack)?;
-            blobs.push(blob);
-        }
-        self.gathered.insert(stage, blobs.clone());
-        Ok(blobs)
+        Ok(reads)
     }
 }
 

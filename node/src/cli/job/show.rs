@@ -34,6 +34,9 @@ fn print(status: &JobStatus, me: PeerId) -> Outcome<()> {
     }
     data(format!("executions {}, of which {} were audits", status.executions, status.audits))?;
     data(format!("disputed   {}", show::units(status.disputed)))?;
+    if status.recalled != 0 {
+        data(format!("memory     {} from earlier jobs", show::units(status.recalled)))?;
+    }
     data(format!("keepers    {}", show::keepers(status)))?;
     if let Some(why) = &status.idle_reason {
         data(format!("idle here  {why}"))?;

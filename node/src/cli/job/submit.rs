@@ -18,7 +18,8 @@ use crate::cli::terminal::{data, json, talk};
 
 pub(crate) fn run(context: &Context, args: &SubmitArgs) -> Outcome {
     let client = running(context)?;
-    let prepared = load(&args.file)?;
+    let mut prepared = load(&args.file)?;
+    prepared.draft.no_memo = args.no_memo;
     let job = hand_over(&client, &prepared)?;
     match context.output {
         Output::Json => json(&serde_json::json!({ "job": job }))?,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use client::api::Assurance;
 use protocol::{
-    About, BatchVerdict, Gathered, Hash, JobId, Ledger, NetworkId, Opened, PeerId, Slot, Standing,
-    StepId, Tally, UnitVerdict,
+    About, BatchVerdict, Hash, JobId, Ledger, NetworkId, Opened, PeerId, Slot, Standing, StepId,
+    Tally, UnitVerdict, merkle_root,
 };
 use serde::Serialize;
 
@@ -155,8 +155,8 @@ fn stage(ledger: &Ledger, number: u16) -> StageReport {
         contested,
         finals,
         sealed,
-        is_result: plan.stages().all(|other| plan.stage(other).upstream() != Some(number)),
-        root: roots.map(|roots| Gathered::new(&roots, units).root),
+        is_result: !plan.is_read(number),
+        root: roots.map(|roots| merkle_root(&roots)),
     }
 }
 
@@ -227,12 +227,7 @@ fn stated(ledger: &Ledger, stage: u16, unit: u64, peer: PeerId) -> Option<Hash> 
 
 /// The slot of a batch or unit under the last verdict.
 pub(crate) fn slot(ledger: &Ledger, stage: u16, about: About) -> Option<Slot> {
-    let gathered = ledger.last_verdict().gathered(stage);
-    let units = match about {
-        About::Batch(batch) => ledger.plan().units_root(stage, batch, gathered)?,
-        About::Unit(unit) => ledger.plan().unit_root(stage, unit, gathered)?,
-    };
-    Some(Slot { stage, about, units })
+    ledger.slot(stage, about)
 }
 
 fn equivocators(ledger: &Ledger) -> Vec<Equivocator> {

@@ -126,6 +126,7 @@ fn manifest(rqa: Rqa, setting: Setting) -> Manifest {
         inputs: vec![],
         limits: UnitLimits::default(),
         batch: setting.size.batch,
+        links: protocol::Links::default(),
     };
     Manifest {
         protocol: PROTOCOL,
