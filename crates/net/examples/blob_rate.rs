@@ -20,6 +20,8 @@ use tokio::net::{TcpListener, TcpStream};
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const MIB: usize = 1 << 20;
+/// One figure must not take longer.
+const WITHIN: Duration = Duration::from_secs(300);
 const PROTOCOL: StreamProtocol = StreamProtocol::new("/blob-rate");
 
 #[tokio::main]
@@ -61,7 +63,7 @@ async fn measure(
     size: usize,
     moving: impl Future<Output = Result<(Duration, f64), Failure>>,
 ) -> Result<Figures, Failure> {
-    let (took, cpu) = moving.await?;
+    let (took, cpu) = tokio::time::timeout(WITHIN, moving).await??;
     let megabytes = (size * MIB) as f64 / 1e6;
     Ok(Figures { rate: megabytes / took.as_secs_f64(), cpu: cpu / megabytes * 1e3 })
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, sleep};
 
 /// Bytes per second, or no limit.
@@ -14,7 +14,7 @@ pub(crate) struct Bucket {
 
 /// What is in the bucket; below zero it was promised already.
 #[derive(Clone, Copy, Debug)]
-struct Level {
+pub(crate) struct Level {
     bytes: i64,
     at: Instant,
 }
@@ -25,18 +25,30 @@ impl Bucket {
         Self { rate, level: Mutex::new(Level { bytes, at: Instant::now() }) }
     }
 
-    /// Waits until so many bytes may go. Those who wait come in the order of asking.
-    pub(crate) async fn take(&self, bytes: u64) {
-        let Some(rate) = self.rate else { return };
+    /// Waits until bytes may go. Those who wait come in the order of asking, and others wait until this
+    /// one has said how many.
+    pub(crate) async fn turn(&self) -> Turn<'_> {
+        let Some(rate) = self.rate else { return Turn(None) };
         let mut level = self.level.lock().await;
         loop {
             let wait = level.fill(rate, Instant::now());
             if wait.is_zero() {
-                break;
+                return Turn(Some(level));
             }
             sleep(wait).await;
         }
-        level.bytes = level.bytes.saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+}
+
+/// The leave to move some bytes.
+#[derive(Debug)]
+pub(crate) struct Turn<'a>(Option<MutexGuard<'a, Level>>);
+
+impl Turn<'_> {
+    pub(crate) fn take(self, bytes: u64) {
+        if let Some(mut level) = self.0 {
+            level.bytes = level.bytes.saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX));
+        }
     }
 }
 

@@ -24,7 +24,7 @@ pub struct Config {
     pub mdns: bool,
     /// Whether others can reach us, which decides our part in the DHT.
     pub reachability: Reachability,
-    /// How long slow providers are suffered.
+    /// How long slow peers are suffered.
     pub patience: Patience,
     /// What the owner lets blobs take of the line.
     pub rates: Rates,
@@ -49,18 +49,21 @@ pub enum Reachability {
     Private,
 }
 
-/// When a provider of a blob is too slow.
+/// When a peer is too slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
     /// The longest silence while bytes are due; 64 KiB must arrive within it.
     pub stall: Duration,
     /// Bytes per second below which a piece of 1 MiB is given up.
     pub min_rate: u64,
+    /// A fetcher that takes nothing of what it asked for within this is not served on while others
+    /// wait for their turn.
+    pub untaken: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { stall: Duration::from_secs(10), min_rate: 32 << 10 }
+        Self { stall: Duration::from_secs(10), min_rate: 32 << 10, untaken: Duration::from_secs(5) }
     }
 }
 

@@ -120,8 +120,6 @@ pub const SERVES_MAX: usize = 16;
 pub const SERVES_PER_PEER: usize = 2;
 /// A peer that does not take a piece within this is not served any longer.
 pub const SERVE_WRITE_WITHIN: Duration = Duration::from_secs(30);
-/// The same while others wait for their turn.
-pub const SERVE_TAKE_WITHIN: Duration = Duration::from_secs(5);
 /// Pieces that were read and wait to be written to one peer.
 pub const SERVE_QUEUE: usize = 2;
 

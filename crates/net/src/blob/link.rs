@@ -9,13 +9,15 @@ use std::time::Duration;
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use protocol::{Hash, PeerId, chunk_count, chunk_len};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use super::report::{HEAD_BYTES, Head, Report};
 use super::wire::{ABSENT, Also, HERE, WAIT, Want};
 use crate::command::Command;
-use crate::limits::{ANSWER_WITHIN, CONNECT_WITHIN, LINK_IDLE, LINK_QUEUE, STALL_BYTES, WAITS_MAX};
+use crate::limits::{
+    ANSWER_WITHIN, CONNECT_WITHIN, LINK_IDLE, LINK_QUEUE, STALL_BYTES, WAIT_EVERY, WAITS_MAX,
+};
 use crate::shared::Shared;
 use crate::{Misdeed, Patience};
 
@@ -230,9 +232,12 @@ async fn report(
     head.finish(&rest, count).ok_or(bad)
 }
 
+/// Reads past requests for patience, of which there may be so many, as often as an honest provider sends them.
 async fn status(from: &mut (impl AsyncRead + Unpin), within: Duration) -> Result<u8, Part> {
+    let end = Instant::now() + WAIT_EVERY * WAITS_MAX + within;
     let mut status = [0];
     for _ in 0..=WAITS_MAX {
+        let within = within.min(end.saturating_duration_since(Instant::now()));
         match timeout(within, from.read_exact(&mut status)).await {
             Ok(Ok(())) if status[0] == HERE || status[0] == ABSENT => return Ok(status[0]),
             Ok(Ok(())) if status[0] == WAIT => {}

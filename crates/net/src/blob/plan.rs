@@ -14,8 +14,10 @@ use crate::limits::CHUNKS_PER_REQUEST;
 const OVERDUE_FACTOR: u32 = 3;
 /// It must be late by at least this, or a few fast pieces would be fetched twice for nothing.
 const OVERDUE_MIN: Duration = Duration::from_millis(100);
-/// Nobody is asked for a piece that so many owe already.
+/// Nobody is asked for a piece that so many owe already, unless they owe it for long.
 const ASKED_MAX: usize = 2;
+/// They may ask for patience for minutes, and two bad ones must not keep a piece from the others.
+const OVERDUE_LONG: Duration = Duration::from_secs(10);
 /// Who has everything is asked for what those on their way have, too, once nothing has arrived for as
 /// long as it needs for so many pieces.
 const LULL_FACTOR: u32 = 8;
@@ -183,15 +185,18 @@ impl Plan {
         let patience = pace.map_or(OVERDUE_MIN, |pace| (pace * OVERDUE_FACTOR).max(OVERDUE_MIN));
         let bits = self.parts.get(&peer);
         let open = |index: &u64, owed: &Owed| {
-            let has = bits.is_none_or(|bits| bits.has(*index));
-            has && owed.by.len() < ASKED_MAX && !owed.by.contains(&peer)
+            bits.is_none_or(|bits| bits.has(*index)) && !owed.by.contains(&peer)
         };
-        let oldest = self.owed.iter_mut().filter(|(index, owed)| open(index, owed));
-        let Some((index, owed)) = oldest.min_by_key(|(_, owed)| owed.since) else {
+        let due = |owed: &Owed| match owed.by.len() < ASKED_MAX {
+            true => owed.since + patience,
+            false => owed.since + patience.max(OVERDUE_LONG),
+        };
+        let others = self.owed.iter_mut().filter(|(index, owed)| open(index, owed));
+        let Some((index, owed)) = others.min_by_key(|(_, owed)| due(owed)) else {
             return Next::Wait { until: None };
         };
-        if now < owed.since + patience {
-            return Next::Wait { until: Some(owed.since + patience) };
+        if now < due(owed) {
+            return Next::Wait { until: Some(due(owed)) };
         }
         owed.by.push(peer);
         owed.since = now;
@@ -202,6 +207,10 @@ impl Plan {
     pub(super) fn arrived(&mut self, index: u64, now: Instant) -> bool {
         self.last_arrival = Some(now);
         self.owed.remove(&index).is_some()
+    }
+
+    pub(super) fn last_arrival(&self) -> Option<Instant> {
+        self.last_arrival
     }
 
     /// Nothing more comes from `peer` now: what only it owed is wanted again.
@@ -282,6 +291,20 @@ mod tests {
         assert!(plan.arrived(0, due));
         assert!(!plan.arrived(0, due), "the second copy is dropped");
         assert_eq!(asks(&mut plan, A, 2, pace, due), Next::Done);
+    }
+
+    #[test]
+    fn two_that_never_deliver_do_not_keep_a_piece_from_a_third() {
+        let (mut plan, start) = (Plan::new(MIB, vec![0]), Instant::now());
+        assert_eq!(asks(&mut plan, A, 3, None, start), pieces(0, 1));
+        let later = start + OVERDUE_MIN;
+        assert_eq!(asks(&mut plan, B, 3, None, later), pieces(0, 1));
+        let third = PeerId::new([3; 32]);
+        assert_eq!(
+            asks(&mut plan, third, 3, None, start + OVERDUE_LONG),
+            Next::Wait { until: Some(later + OVERDUE_LONG) }
+        );
+        assert_eq!(asks(&mut plan, third, 3, None, later + OVERDUE_LONG), pieces(0, 1));
     }
 
     #[test]

@@ -82,6 +82,7 @@ pub(super) async fn work(transfer: Arc<Transfer>, peer: PeerId) -> Source {
     if matches!(end, SourceEnd::Lost(_)) {
         // The connection may have been replaced, which breaks the stream but not the provider.
         transfer.plan().drop_peer(peer);
+        transfer.changed.notify_waiters();
         helper.start_anew();
         end = helper.run().await;
     }
@@ -190,6 +191,11 @@ impl<'a> Helper<'a> {
                     () = transfer.until_done() => return Next::Done,
                 },
             };
+            // Taken before there is a promise of pieces, so that they do not seem to be late.
+            let turn = tokio::select! {
+                turn = transfer.shared.download.turn() => turn,
+                () = transfer.until_done() => return Next::Done,
+            };
             let chunks = u32::try_from(self.source.chunks).unwrap_or(u32::MAX);
             let pace = self.began.elapsed().checked_div(chunks);
             let asking = Asking { peer, peers: transfer.working.load(Relaxed), pace };
@@ -200,6 +206,8 @@ impl<'a> Helper<'a> {
                     false => Next::Wait { until: None },
                 };
             };
+            let size = transfer.live.blob.size;
+            turn.take((first..first + u64::from(count)).map(|index| chunk_len(size, index)).sum());
             let mut permit = permit;
             let permit =
                 permit.split(count as usize).expect("a request holds no more than was taken");
@@ -216,15 +224,8 @@ impl<'a> Helper<'a> {
 
     /// Asks the provider; `None` if everything has arrived meanwhile.
     async fn ask(&self, want: Want) -> Option<mpsc::Receiver<Part>> {
-        let asking = async {
-            let size = self.transfer.live.blob.size;
-            let pieces = want.first..want.first + u64::from(want.count);
-            let due = pieces.map(|index| chunk_len(size, index)).sum();
-            self.transfer.shared.download.take(due).await;
-            Links::ask(&self.transfer.shared, self.source.peer, want).await
-        };
         tokio::select! {
-            parts = asking => Some(parts),
+            parts = Links::ask(&self.transfer.shared, self.source.peer, want) => Some(parts),
             () = self.transfer.until_done() => None,
         }
     }
@@ -254,6 +255,9 @@ impl<'a> Helper<'a> {
         self.report_due = Some(Instant::now() + pause);
         let mut plan = transfer.plan();
         plan.holds(peer, &report.holding);
+        if self.is_of_no_use(&plan, &report.holding) {
+            return Err(SourceEnd::Absent);
+        }
         if matches!(report.holding, Holding::Whole) && !self.is_known {
             plan.begin_at(u64::from(report.start));
         }
@@ -261,6 +265,16 @@ impl<'a> Helper<'a> {
         drop(plan);
         transfer.live.hear(report.peers);
         Ok(())
+    }
+
+    /// Two that are on their way and have the same could wait for each other for ever.
+    fn is_of_no_use(&self, plan: &Plan, holding: &Holding) -> bool {
+        let silence = plan.last_arrival().map_or(self.began, |last| last.max(self.began)).elapsed();
+        let has_all = match holding {
+            Holding::Whole => true,
+            Holding::Part(_) => false,
+        };
+        !has_all && self.asked.is_empty() && self.transfer.shared.patience.stall * 3 < silence
     }
 
     /// It does not have the blob, or, if that was asked for, a piece of it: that may be because it is on
@@ -276,6 +290,7 @@ impl<'a> Helper<'a> {
         self.in_vain = true;
         // Answers to what was asked behind it are dropped as they come.
         self.transfer.plan().drop_peer(self.source.peer);
+        self.transfer.changed.notify_waiters();
         self.start_anew();
         Ok(())
     }

@@ -17,9 +17,7 @@ use super::source::Blobs;
 use super::transfers::Live;
 use super::wire::{ABSENT, Also, HERE, REQUEST_BYTES, WAIT, Want};
 use crate::Misdeed;
-use crate::limits::{
-    IDENTIFY_WITHIN, LINK_IDLE, SERVE_QUEUE, SERVE_TAKE_WITHIN, SERVE_WRITE_WITHIN, WAIT_EVERY,
-};
+use crate::limits::{IDENTIFY_WITHIN, LINK_IDLE, SERVE_QUEUE, SERVE_WRITE_WITHIN, WAIT_EVERY};
 use crate::shared::Shared;
 
 /// Serves one stream until it ends. `turns` are shared by all streams and taken per request, in
@@ -140,7 +138,7 @@ impl Server<'_> {
             let is_there = is_whole || live.as_ref().is_some_and(|live| live.has(index));
             let read = match is_there {
                 true => {
-                    self.patiently(self.shared.upload.take(due)).await?;
+                    self.patiently(self.shared.upload.turn()).await?.take(due);
                     self.blocking(move |blobs| blobs.read_chunk(want.blob.id, index).ok()).await
                 }
                 false => None,
@@ -181,7 +179,7 @@ impl Server<'_> {
         let reserving = self.answers.reserve();
         tokio::pin!(reserving);
         let place = loop {
-            match timeout(SERVE_TAKE_WITHIN, &mut reserving).await {
+            match timeout(self.shared.patience.untaken, &mut reserving).await {
                 Ok(place) => break place.map_err(io::Error::other)?,
                 Err(_) if self.turns.is_wanted() => return Err(io::ErrorKind::TimedOut.into()),
                 Err(_) => {}

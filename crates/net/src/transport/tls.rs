@@ -66,6 +66,8 @@ impl Config {
             .with_custom_certificate_verifier(Arc::new(Named))
             .with_client_cert_resolver(Arc::clone(&ours) as _);
         client.alpn_protocols = vec![ALPN.to_vec()];
+        // Peers share one name here, and each connection shows anew who they are.
+        client.resumption = client::Resumption::disabled();
         let mut server = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&version::TLS13])
             .map_err(|e| bad(&e))?
@@ -73,6 +75,7 @@ impl Config {
             .with_cert_resolver(ours);
         server.alpn_protocols = vec![ALPN.to_vec()];
         server.ignore_client_order = true;
+        server.send_tls13_tickets = 0;
         Ok(Self { client: Arc::new(client), server: Arc::new(server) })
     }
 }

@@ -1,5 +1,6 @@
 //! Nodes on loopback, and waiting for what they tell, with one deadline each.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
@@ -183,15 +184,25 @@ impl Shelf {
         let blobs = [(BlobId::of(bytes), bytes.to_vec())].into();
         Self { blobs, manner, coming: Basket::default() }
     }
+
+    /// A blob of the shelf, or the one that was coming and has come.
+    fn whole(&self, blob: BlobId) -> Option<Cow<'_, [u8]>> {
+        let come = || {
+            let has_ended = self.coming.look().ended;
+            let bytes = if has_ended { self.coming.bytes() } else { return None };
+            (BlobId::of(&bytes) == blob).then_some(Cow::Owned(bytes))
+        };
+        self.blobs.get(&blob).map(|bytes| Cow::Borrowed(&bytes[..])).or_else(come)
+    }
 }
 
 impl Blobs for Shelf {
     fn size(&self, blob: BlobId) -> Option<u64> {
-        self.blobs.get(&blob).map(|bytes| bytes.len() as u64)
+        self.whole(blob).map(|bytes| bytes.len() as u64)
     }
 
     fn subtrees(&self, blob: BlobId) -> io::Result<Vec<Hash>> {
-        let bytes = self.blobs.get(&blob).ok_or(io::ErrorKind::NotFound)?;
+        let bytes = self.whole(blob).ok_or(io::ErrorKind::NotFound)?;
         let pieces: Vec<&[u8]> = bytes.chunks(1 << 20).collect();
         let mut values: Vec<Hash> = match pieces.len() {
             0 | 1 => Vec::new(),

@@ -1,6 +1,6 @@
 //! Spreading: who is on the way to a blob gives of it what has come, and bad providers cost little.
 
-use net::{FetchError, Misdeed, SourceEnd};
+use net::{Config, FetchError, Misdeed, Patience, SourceEnd};
 use protocol::BlobRef;
 
 use crate::harness::{
@@ -179,8 +179,11 @@ async fn a_sink_that_is_full_ends_the_transfer_and_what_it_took_is_not_fetched_a
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_asks_for_much_does_not_keep_others_waiting() {
     let (bytes, blob) = large();
-    let holder = holder(1, Shelf::of(&bytes, Manner::Honest)).await;
-    // It asks again and again for four pieces, and takes nothing.
+    let untaken = std::time::Duration::from_millis(50);
+    let patience = Patience { untaken, ..Patience::default() };
+    let shelf = Shelf::of(&bytes, Manner::Honest);
+    let holder = start(Config { patience, ..config(1) }, shelf).await;
+    // Each asks again and again for four pieces, and takes nothing.
     let mut greedy = Vec::new();
     for name in 20..40u8 {
         let mut raw = Raw::connect(name, &holder.address()).await;
@@ -199,4 +202,26 @@ async fn one_that_asks_for_much_does_not_keep_others_waiting() {
     in_time(node.net.fetch(blob, vec![holder.me()], basket.sink())).await.unwrap();
     assert!(basket.bytes() == bytes);
     drop(greedy);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_who_have_no_more_than_we_are_let_go() {
+    let (bytes, blob) = large();
+    let gate = Gate::default();
+    let seed = holder(1, Shelf::of(&bytes, Manner::WaitsAt(6, gate.clone()))).await;
+    let (first_basket, second_basket) = (Basket::all_of(blob), Basket::all_of(blob));
+    let first = sharing(2, &first_basket).await;
+    let stall = std::time::Duration::from_millis(300);
+    let patience = Patience { stall, ..Patience::default() };
+    let second = start(Config { patience, ..config(3) }, Shelf::default()).await;
+    first.dial(&seed).await;
+    second.dial(&first).await;
+    let (net, sink, from) = (first.net.clone(), first_basket.sink(), seed.me());
+    let to_first = tokio::spawn(async move { net.fetch(blob, vec![from], sink).await });
+    until_fact(|| first_basket.look().pieces.len() == 6).await;
+    // The first gets no further, and the second asks nobody else.
+    let ended = in_time(second.net.fetch(blob, vec![first.me()], second_basket.sink())).await;
+    assert!(matches!(ended, Err(FetchError::Unavailable { missing: 6, .. })), "{ended:?}");
+    gate.open();
+    in_time(to_first).await.unwrap().unwrap();
 }
