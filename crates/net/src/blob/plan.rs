@@ -18,8 +18,8 @@ const OVERDUE_MIN: Duration = Duration::from_millis(100);
 const ASKED_MAX: usize = 2;
 /// They may ask for patience for minutes, and two bad ones must not keep a piece from the others.
 const OVERDUE_LONG: Duration = Duration::from_secs(10);
-/// Who has everything is asked for what those on their way have, too, once nothing has arrived for as
-/// long as it needs for so many pieces.
+/// Who has everything is asked for what those on their way have, too, once they have given nothing for
+/// as long as it needs for so many pieces.
 const LULL_FACTOR: u32 = 8;
 const LULL_MIN: Duration = Duration::from_millis(200);
 const LULL_MAX: Duration = Duration::from_secs(2);
@@ -39,6 +39,8 @@ pub(super) struct Plan {
     /// From here on the pieces are asked for that nobody else has.
     cursor: u64,
     last_arrival: Option<Instant>,
+    /// When one that is on its way gave something last, or was waited for at first.
+    last_given: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -79,6 +81,7 @@ impl Plan {
             spread: vec![0; count as usize],
             cursor: 0,
             last_arrival: None,
+            last_given: None,
         }
     }
 
@@ -120,14 +123,12 @@ impl Plan {
                 Some(first) => Some(first),
                 // Others on their way have it all. They should give it, as long as they do.
                 None => {
-                    let pace = asking.pace.unwrap_or(LULL_MIN) * LULL_FACTOR;
+                    let pace = asking.pace.unwrap_or_default() * LULL_FACTOR;
                     let lull = pace.clamp(LULL_MIN, LULL_MAX);
-                    let due = self.last_arrival.get_or_insert(now).checked_add(lull);
+                    let due = self.last_given.get_or_insert(now).checked_add(lull);
                     if due.is_some_and(|due| now < due) {
                         return Next::Wait { until: due };
                     }
-                    // The next one must wait as long.
-                    self.last_arrival = Some(now);
                     self.from(self.cursor).next()
                 }
             },
@@ -204,8 +205,11 @@ impl Plan {
     }
 
     /// A piece arrived and is right; true the first time.
-    pub(super) fn arrived(&mut self, index: u64, now: Instant) -> bool {
+    pub(super) fn arrived(&mut self, index: u64, by: PeerId, now: Instant) -> bool {
         self.last_arrival = Some(now);
+        if self.parts.contains_key(&by) {
+            self.last_given = Some(now);
+        }
         self.owed.remove(&index).is_some()
     }
 
@@ -271,12 +275,12 @@ mod tests {
     fn what_a_lost_provider_owed_is_wanted_again() {
         let (mut plan, now) = (Plan::new(4 * MIB, vec![0, 1, 2, 3]), Instant::now());
         assert_eq!(asks(&mut plan, A, 1, None, now), pieces(0, 2));
-        assert!(plan.arrived(0, now));
+        assert!(plan.arrived(0, A, now));
         plan.drop_peer(A);
         plan.begin_at(3);
         assert_eq!(asks(&mut plan, B, 1, None, now), pieces(2, 2), "it began before");
         assert_eq!(asks(&mut plan, B, 1, None, now), pieces(1, 1));
-        assert!(!plan.arrived(0, now), "it arrived before");
+        assert!(!plan.arrived(0, A, now), "it arrived before");
     }
 
     #[test]
@@ -288,8 +292,8 @@ mod tests {
         assert_eq!(asks(&mut plan, A, 2, pace, due), Next::Wait { until: None }, "its own debt");
         assert_eq!(asks(&mut plan, B, 2, pace, start), Next::Wait { until: Some(due) });
         assert_eq!(asks(&mut plan, B, 2, pace, due), pieces(0, 1));
-        assert!(plan.arrived(0, due));
-        assert!(!plan.arrived(0, due), "the second copy is dropped");
+        assert!(plan.arrived(0, A, due));
+        assert!(!plan.arrived(0, A, due), "the second copy is dropped");
         assert_eq!(asks(&mut plan, A, 2, pace, due), Next::Done);
     }
 

@@ -102,6 +102,8 @@ struct Helper<'a> {
     transfer: &'a Transfer,
     source: Source,
     began: Instant,
+    /// How long there was nothing to ask it for.
+    idle: Duration,
     asked: VecDeque<Asked>,
     /// When to ask again what it has; never, where the blob is small.
     report_due: Option<Instant>,
@@ -118,7 +120,7 @@ impl<'a> Helper<'a> {
         let is_spread = transfer.is_spread();
         let report_due = is_spread.then_some(began);
         let (asked, is_known, in_vain) = (VecDeque::new(), !is_spread, false);
-        Self { transfer, source, began, asked, report_due, is_known, in_vain }
+        Self { transfer, source, began, idle: Duration::ZERO, asked, report_due, is_known, in_vain }
     }
 
     fn start_anew(&mut self) {
@@ -148,10 +150,12 @@ impl<'a> Helper<'a> {
                 }
             };
             let Some(front) = self.asked.front_mut() else {
+                let since = Instant::now();
                 tokio::select! {
                     () = alarm => {}
                     () = changed => {}
                 }
+                self.idle += since.elapsed();
                 continue;
             };
             let part = tokio::select! {
@@ -197,7 +201,7 @@ impl<'a> Helper<'a> {
                 () = transfer.until_done() => return Next::Done,
             };
             let chunks = u32::try_from(self.source.chunks).unwrap_or(u32::MAX);
-            let pace = self.began.elapsed().checked_div(chunks);
+            let pace = self.began.elapsed().saturating_sub(self.idle).checked_div(chunks);
             let asking = Asking { peer, peers: transfer.working.load(Relaxed), pace };
             let next = transfer.plan().next(asking, Instant::now());
             let Next::Pieces { first, count } = next else {
@@ -313,7 +317,7 @@ impl<'a> Helper<'a> {
         self.in_vain = false;
         let is_last = {
             let mut plan = transfer.plan();
-            if !plan.arrived(index, Instant::now()) {
+            if !plan.arrived(index, self.source.peer, Instant::now()) {
                 return Ok(());
             }
             plan.left() == 0
