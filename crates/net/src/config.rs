@@ -56,6 +56,9 @@ pub struct Patience {
     pub stall: Duration,
     /// Bytes per second below which a piece of 1 MiB is given up.
     pub min_rate: u64,
+    /// Who is on the way to a blob itself and has nothing for us is let go once nothing has arrived for
+    /// so long.
+    pub useless: Duration,
     /// A fetcher that takes nothing of what it asked for within this is not served on while others
     /// wait for their turn.
     pub untaken: Duration,
@@ -63,7 +66,12 @@ pub struct Patience {
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { stall: Duration::from_secs(10), min_rate: 32 << 10, untaken: Duration::from_secs(5) }
+        Self {
+            stall: Duration::from_secs(10),
+            min_rate: 32 << 10,
+            useless: Duration::from_secs(30),
+            untaken: Duration::from_secs(5),
+        }
     }
 }
 

@@ -278,7 +278,7 @@ impl<'a> Helper<'a> {
             Holding::Whole => true,
             Holding::Part(_) => false,
         };
-        !has_all && self.asked.is_empty() && self.transfer.shared.patience.stall * 3 < silence
+        !has_all && self.asked.is_empty() && self.transfer.shared.patience.useless < silence
     }
 
     /// It does not have the blob, or, if that was asked for, a piece of it: that may be because it is on

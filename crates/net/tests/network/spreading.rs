@@ -211,8 +211,8 @@ async fn those_who_have_no_more_than_we_are_let_go() {
     let seed = holder(1, Shelf::of(&bytes, Manner::WaitsAt(6, gate.clone()))).await;
     let (first_basket, second_basket) = (Basket::all_of(blob), Basket::all_of(blob));
     let first = sharing(2, &first_basket).await;
-    let stall = std::time::Duration::from_millis(300);
-    let patience = Patience { stall, ..Patience::default() };
+    let useless = std::time::Duration::from_millis(300);
+    let patience = Patience { useless, ..Patience::default() };
     let second = start(Config { patience, ..config(3) }, Shelf::default()).await;
     first.dial(&seed).await;
     second.dial(&first).await;
@@ -221,7 +221,7 @@ async fn those_who_have_no_more_than_we_are_let_go() {
     until_fact(|| first_basket.look().pieces.len() == 6).await;
     // The first gets no further, and the second asks nobody else.
     let ended = in_time(second.net.fetch(blob, vec![first.me()], second_basket.sink())).await;
-    assert!(matches!(ended, Err(FetchError::Unavailable { missing: 6, .. })), "{ended:?}");
+    assert!(matches!(ended, Err(FetchError::Unavailable { missing: 6.., .. })), "{ended:?}");
     gate.open();
     in_time(to_first).await.unwrap().unwrap();
 }
