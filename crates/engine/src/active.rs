@@ -367,7 +367,8 @@ impl Active {
         if let Some((_, step)) = self.log.in_flight.take_if(|(id, _)| *id == record) {
             self.log.signed = step.value().seq + 1;
             // It does not fit if the journal is older than what we once said: then it stays unsaid.
-            if self.insert(core, step.clone()) == Ok(Inserted::New) {
+            // Who learns of the job later asks for it.
+            if self.insert(core, step.clone()) == Ok(Inserted::New) && !self.is_held() {
                 core.push(Effect::Broadcast {
                     job: self.id,
                     message: protocol::Message::Steps(vec![step]),

@@ -336,11 +336,21 @@ impl Job {
 
     /// Tells everybody of our own submission once it is on disk, and everything that memory knows of it.
     pub(crate) fn publish(&mut self, core: &mut Core) {
-        let is_recalling = |job: &mut Self| job.active().is_some_and(|a| a.is_recalling());
-        if !self.unannounced || is_recalling(self) {
+        if !self.unannounced {
+            return;
+        }
+        let is_recalling = match self.active() {
+            Some(active) => active.is_recalling(),
+            // Its datasets are not read yet.
+            None => self.recalls && matches!(self.phase, Phase::Parts { .. }),
+        };
+        if is_recalling {
             return;
         }
         self.unannounced = false;
+        if let Some(active) = self.active() {
+            active.go_public();
+        }
         for message in announce(self) {
             core.push(Effect::Announce { message });
         }

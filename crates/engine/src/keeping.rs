@@ -47,7 +47,9 @@ impl Active {
     }
 
     pub(crate) fn tend_keepers(&mut self, core: &mut Core) {
-        if self.submitted && !self.over {
+        // A job that memory has finished is over before anybody was asked to keep it.
+        let is_open = !self.over || self.memory.units != 0;
+        if self.submitted && is_open && !self.is_recalling() {
             self.find_keepers(core);
         }
         let waiting = self.kept_for.filter(|submitter| self.keeping.answered != Some(*submitter));

@@ -26,6 +26,8 @@ pub(crate) struct Memory {
     pub(crate) units: u64,
     /// Whether the outcomes of this job are in the table.
     remembered: bool,
+    /// Whether others have been told of the job.
+    is_public: bool,
 }
 
 impl Active {
@@ -52,7 +54,17 @@ impl Active {
     /// Whether answers from memory, or votes that follow from them, are still to come.
     pub(crate) fn is_recalling(&self) -> bool {
         let is_packing = || self.memory.recalled.iter().any(|slot| !self.has_voted(slot));
-        self.recalls && (!self.memory.asked.is_empty() || is_packing() || self.is_speaking())
+        self.is_held() && (!self.memory.asked.is_empty() || is_packing() || self.is_speaking())
+    }
+
+    /// Whether nobody is to hear of the job yet.
+    pub(crate) fn is_held(&self) -> bool {
+        self.recalls && !self.memory.is_public
+    }
+
+    /// From now on nobody waits for memory any more.
+    pub(crate) fn go_public(&mut self) {
+        self.memory.is_public = true;
     }
 
     fn recall(&mut self, core: &mut Core, at: At) {

@@ -225,7 +225,7 @@ impl Active {
                 }
             }
         }
-        view.executions = executed.values().sum();
+        view.executions = executed.values().sum::<u64>().saturating_sub(self.memory.units);
         view.workers = executed.into_iter().collect();
         view.outvoted = outvoted.into_iter().collect();
     }

@@ -21,7 +21,7 @@ async fn the_one_that_is_killed() {
     let mut body = Body::start(config(Path::new(&dir))).await;
     body.node.store().put(guests::SQUARE).unwrap();
     let plan = guests::plan(vec![guests::range(guests::SQUARE, 5)]);
-    let ended = runs(&mut body, &plan, 0, None, vec![]).await;
+    let ended = runs(&mut body, &plan, 0, engine::Reads::default()).await;
     assert!(ended.values().all(Result::is_ok), "{ended:?}");
     let record = Record { key: b"k".to_vec(), value: Some(b"v".to_vec()) };
     body.does(Effect::Record { id: Some(RecordId(3)), record }).await;
