@@ -9,6 +9,7 @@ mod door;
 mod entry;
 mod exec;
 mod failure;
+mod feed;
 mod flags;
 mod job;
 mod key;

@@ -4,6 +4,7 @@ mod access;
 mod blobs;
 mod body;
 mod events;
+mod feeds;
 mod guard;
 mod jobs;
 mod node;

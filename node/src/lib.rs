@@ -14,7 +14,7 @@ mod tamper;
 
 pub use config::Config;
 pub use node::{
-    BlobError, CancelError, Node, PeerView, ProofError, ResultUnit, ResultsError, StartError,
-    SubmitError,
+    BlobError, CancelError, FeedError, FeedView, Node, PeerView, ProofError, ResultUnit,
+    ResultsError, StartError, SubmitError,
 };
 pub use tamper::Tamper;

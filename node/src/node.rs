@@ -1,5 +1,6 @@
 //! A node and its handle: what the program's doors and other Rust programs use.
 
+mod feed;
 mod handle;
 mod metrics;
 mod proof;
@@ -10,6 +11,7 @@ mod submit;
 mod terms;
 mod view;
 
+pub use feed::{FeedError, FeedView};
 pub use handle::{CancelError, Node};
 pub use proof::ProofError;
 pub use reading::BlobError;

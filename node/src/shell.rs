@@ -37,7 +37,7 @@ pub(crate) use journal::{Journal, resumed};
 pub(crate) use kept::{Kept, read_log};
 pub(crate) use mint::{kept as kept_stamp, mint, stay_stamped};
 pub(crate) use order::{Prepared, prepare};
-pub(crate) use provide::{forget_no_peers, remember, remembered};
+pub(crate) use provide::{forget_no_peers, remember, remembered, seek_feed};
 pub(crate) use refusals::Refusals;
 pub(crate) use run::Order;
 pub(crate) use serve::Serve;

@@ -154,6 +154,7 @@ fn manifest() -> Manifest {
         }],
         policy: Policy::standard(submitter),
         priority: 0,
+        window: None,
     }
 }
 

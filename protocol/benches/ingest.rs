@@ -212,6 +212,7 @@ fn manifest() -> Manifest {
         stages: vec![stage],
         policy: Policy::standard(submitter),
         priority: 0,
+        window: None,
     }
 }
 

@@ -5,7 +5,7 @@ use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use crate::limits::{
     ANNOUNCEMENT_BYTES_MAX, CLAIM_BATCHES_MAX, CLAIM_BYTES_MAX, CLAIM_MS_MAX, LEVEL_MAX,
 };
-use crate::{BlobRef, JobId, Kind, Manifest, SignedBody, Stamp};
+use crate::{BlobRef, FeedId, JobId, Kind, Manifest, SignedBody, Stamp};
 
 /// Everything that a volunteer's policy needs to know about a job, signed by its submitter. The
 /// signature covers the job's id, and with it the manifest.
@@ -29,6 +29,8 @@ pub struct Announcement {
     pub level: u8,
     /// What a stranger pays with for others' machines, bound to the job.
     pub stamp: Option<Stamp>,
+    /// The feed that it is a window of, so that who follows it need not fetch every manifest.
+    pub feed: Option<FeedId>,
 }
 
 impl SignedBody for Announcement {
@@ -52,6 +54,7 @@ impl Announcement {
             priority: manifest.priority,
             level: manifest.policy.level,
             stamp: None,
+            feed: manifest.feed(),
         }
     }
 

@@ -117,6 +117,10 @@ name32!(
     StepId
 );
 name32!(
+    /// A feed: the hash of its submitter, name and salt.
+    FeedId
+);
+name32!(
     /// Separates networks: a statement of one is void in another.
     NetworkId
 );
@@ -128,6 +132,7 @@ name32!(
 hex_text!(Hash, "hash");
 hex_text!(UnitId, "unit id");
 hex_text!(StepId, "step id");
+hex_text!(FeedId, "feed id");
 hex_text!(NetworkId, "network id");
 cid_text!(BlobId, "blob id");
 cid_text!(JobId, "job id");

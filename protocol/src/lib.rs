@@ -9,6 +9,7 @@ mod blob;
 mod bundle;
 mod cbor;
 mod derive;
+mod feed;
 mod id;
 mod ledger;
 mod manifest;
@@ -31,7 +32,8 @@ pub use blob::{Subtrees, chunk_count, chunk_len};
 pub use bundle::{Bundle, BundleError, Opened};
 pub use cbor::{DecodeError, decode, encode};
 pub use derive::{CHECKPOINT_PATH, PART_PATH, Plan, outcome_folder};
-pub use id::{BlobId, Hash, JobId, NetworkId, ParseIdError, PeerId, StepId, UnitId, hash};
+pub use feed::{Chain, Window};
+pub use id::{BlobId, FeedId, Hash, JobId, NetworkId, ParseIdError, PeerId, StepId, UnitId, hash};
 pub use ledger::{
     Assurance, Audited, BatchVerdict, Book, Cast, Conviction, Credit, Inserted, Ledger, Refusal,
     Standing, Tally, UnitVerdict, Verdict,

@@ -57,10 +57,15 @@ pub const BATCH_UNITS_MAX: u32 = 1024;
 pub const STAGES_MAX: usize = 256;
 /// Stages that one stage reads beside its source.
 pub const STAGE_READS_MAX: usize = 8;
-/// Outcomes that one unit of a reduction reads.
-pub const FAN_IN_MAX: u32 = 1 << 16;
+/// Batches that batches read, over all of a job whose units read whole stages: whoever executes one of them has to
+/// look at each pack that it reads.
+pub const WHOLE_READS_MAX: u64 = 1 << 24;
+/// Outcomes that one unit of a reducing tree reads: every word about it costs a look at as many roots.
+pub const FAN_IN_MAX: u32 = 1 << 12;
 /// Buckets into which names are sorted: every unit of a shuffle looks into every outcome.
 pub const BUCKETS_MAX: u32 = 1 << 12;
+/// Windows of one feed: one every second for a hundred years.
+pub const FEED_WINDOWS_MAX: u64 = 1 << 32;
 /// The name of a job, stage or parameter, in bytes.
 pub const NAME_BYTES_MAX: usize = 64;
 /// Votes that a policy may demand.

@@ -3,16 +3,18 @@
 use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
+use crate::derive::{CHECKPOINT_PATH, PART_PATH};
 use crate::limits::{
     ARGS_BYTES_MAX, BATCH_UNITS_MAX, BATCHES_MAX, BUCKETS_MAX, FAN_IN_MAX, MANIFEST_BYTES_MAX,
     NAME_BYTES_MAX, QUORUM_MAX, STAGE_INPUTS_MAX, STAGE_READS_MAX, STAGES_MAX, STAMP_BITS_MAX,
     UNIT_CPU_MS_MAX, UNIT_FILES_MAX, UNIT_MEMORY_BYTES_MAX, UNIT_OUTPUT_BYTES_MAX, UNITS_MAX,
+    WHOLE_READS_MAX,
 };
 use crate::template::Template;
 use crate::tree::is_clean_path;
 use crate::{
     BlobId, BlobRef, DecodeError, Hash, Input, InputSource, JobId, Partition, PeerId, SEMANTICS,
-    UnitLimits, decode, encode,
+    UnitLimits, Window, decode, encode,
 };
 
 /// The version of the protocol that this code speaks.
@@ -37,6 +39,8 @@ pub struct Manifest {
     pub policy: Policy,
     /// 0 to 9, higher first among one submitter's jobs.
     pub priority: u8,
+    /// Its place in a feed, if it is part of one.
+    pub window: Option<Window>,
 }
 
 /// One phase of a job: a module, and how its units arise.
@@ -216,6 +220,8 @@ pub enum ManifestError {
     Name { name: String },
     #[error("two stages are named `{name}`")]
     SameName { name: String },
+    #[error("as a window of a feed: {why}")]
+    Window { why: &'static str },
 }
 
 impl Manifest {
@@ -257,6 +263,7 @@ impl Manifest {
             0,
             MANIFEST_BYTES_MAX as u64,
         )?;
+        self.window.as_ref().map_or(Ok(()), Window::check)?;
         within("the expiry", self.expires_ms, self.created_ms, u64::MAX / 2)?;
         within("the priority", u64::from(self.priority), 0, 9)?;
         within("the quorum", u64::from(self.policy.quorum), 1, u64::from(QUORUM_MAX))?;
@@ -273,7 +280,8 @@ impl Manifest {
         within("the number of anchors", self.policy.anchors.len() as u64, 0, 16)?;
         within("the number of stages", self.stages.len() as u64, 1, STAGES_MAX as u64)?;
         let (mut total, mut batches): (u128, u64) = (0, 0);
-        let mut counts = Vec::new();
+        let (mut counts, mut batches_of) = (Vec::new(), Vec::new());
+        let mut whole_reads: u64 = 0;
         for (number, stage) in self.stages.iter().enumerate() {
             let units = stage.check(number, &self.stages, &counts)?;
             counts.push(units);
@@ -281,7 +289,18 @@ impl Manifest {
             if u128::from(UNITS_MAX) < total {
                 return Err(ManifestError::Units { stage: stage.name.clone(), units: total });
             }
-            batches += u64::from(Partition::new(units, stage.batch).batches());
+            let own = u64::from(Partition::new(units, stage.batch).batches());
+            batches += own;
+            let read: u64 = stage.read_whole().map(|s| batches_of[usize::from(s)]).sum();
+            batches_of.push(own);
+            whole_reads = whole_reads.saturating_add(own.saturating_mul(read));
+            if WHOLE_READS_MAX < whole_reads {
+                let why = format!(
+                    "{own} batches that read all of {read} others are more than a job may have; put more \
+                     units into a batch"
+                );
+                return Err(ManifestError::Stage { stage: stage.name.clone(), why });
+            }
             if BATCHES_MAX < batches {
                 return Err(ManifestError::Batches { stage: stage.name.clone(), batches });
             }
@@ -355,14 +374,6 @@ impl Stage {
             | Source::Gather(Gather { stage, .. })
             | Source::ByName(ByName { stage, .. }) => Some(stage),
         }
-    }
-
-    /// All earlier stages that it reads.
-    pub fn upstreams(&self) -> impl Iterator<Item = u16> + '_ {
-        self.upstream()
-            .into_iter()
-            .chain(self.links.reads.iter().copied())
-            .chain(self.links.continues)
     }
 
     /// Module, stdin and mounted files; not the entries of trees.
@@ -452,12 +463,15 @@ impl Stage {
             0,
             STAGE_READS_MAX as u64,
         )?;
-        let mut mounts: Vec<&str> = Vec::new();
+        let part = matches!(self.source, Source::Parts(_)).then_some(PART_PATH);
+        let before = continues.map(|_| CHECKPOINT_PATH);
+        let inputs = self.inputs.iter().filter_map(|input| input.path.split('/').next());
+        let mut mounts: Vec<&str> = inputs.chain(part).chain(before).collect();
         for upstream in self.upstream().into_iter().chain(reads.iter().copied()) {
             let mount = stages[usize::from(upstream)].mount();
             if mounts.contains(&mount) {
                 return refuse(format!(
-                    "two of the stages that it reads are mounted at /in/{mount}"
+                    "two things are mounted at /in/{mount}, one of them a stage that it reads"
                 ));
             }
             mounts.push(mount);

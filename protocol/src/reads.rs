@@ -70,9 +70,7 @@ pub trait Roots {
 impl Plan {
     /// What units of a stage read, in the order in which the stage names it; nothing, if it is its own source.
     pub fn reads(&self, stage: u16, units: Range<u64>) -> Vec<Read> {
-        let of = self.stage(stage);
-        let mut reads = Vec::new();
-        let mut read = |upstream: u16, role: Role, pattern: Pattern| {
+        let read = |(upstream, role, pattern): (u16, Role, Pattern)| {
             let partition = self.partition(upstream);
             let all = partition.units();
             let units = match pattern {
@@ -80,23 +78,9 @@ impl Plan {
                 Pattern::Groups(n) => units.start * n..(units.end * n).min(all),
             };
             let batches = partition.batch_of(units.start)..partition.batch_of(units.end - 1) + 1;
-            reads.push(Read { stage: upstream, role, units, batches });
+            Read { stage: upstream, role, units, batches }
         };
-        match of.source {
-            Source::Range(_) | Source::Grid(_) | Source::Parts(_) => {}
-            Source::Each(Each { stage }) => read(stage, Role::Single, Pattern::Groups(1)),
-            Source::Gather(Gather { stage, fan_in }) => {
-                read(stage, Role::Many, fan_in.map_or(Pattern::All, |n| Pattern::Groups(n.into())));
-            }
-            Source::ByName(ByName { stage, buckets }) => {
-                read(stage, Role::Bucket(buckets), Pattern::All);
-            }
-        }
-        of.links.reads.iter().for_each(|upstream| read(*upstream, Role::Many, Pattern::All));
-        if let Some(before) = of.links.continues {
-            read(before, Role::Before, Pattern::Groups(1));
-        }
-        reads
+        self.stage(stage).patterns().map(read).collect()
     }
 
     /// Whether the units of a stage hang on outcomes of others.
@@ -164,21 +148,56 @@ impl Plan {
 pub(crate) fn readers(stages: &[Stage]) -> Vec<Vec<Reader>> {
     let mut readers = vec![Vec::new(); stages.len()];
     for (number, stage) in (0..).zip(stages) {
-        let mut add = |upstream: u16, pattern| {
+        for (upstream, _, pattern) in stage.patterns() {
             readers[usize::from(upstream)].push(Reader { stage: number, pattern });
-        };
-        match stage.source {
-            Source::Range(_) | Source::Grid(_) | Source::Parts(_) => {}
-            Source::Each(Each { stage }) => add(stage, Pattern::Groups(1)),
-            Source::Gather(Gather { stage, fan_in }) => {
-                add(stage, fan_in.map_or(Pattern::All, |n| Pattern::Groups(n.into())));
-            }
-            Source::ByName(ByName { stage, .. }) => add(stage, Pattern::All),
         }
-        stage.links.reads.iter().for_each(|upstream| add(*upstream, Pattern::All));
-        stage.links.continues.iter().for_each(|before| add(*before, Pattern::Groups(1)));
     }
     readers
+}
+
+impl Stage {
+    /// The earlier stages that it reads, as what, and how much of them.
+    fn patterns(&self) -> impl Iterator<Item = (u16, Role, Pattern)> + '_ {
+        let source = match self.source {
+            Source::Range(_) | Source::Grid(_) | Source::Parts(_) => None,
+            Source::Each(Each { stage }) => Some((stage, Role::Single, Pattern::Groups(1))),
+            Source::Gather(Gather { stage, fan_in }) => {
+                let pattern = fan_in.map_or(Pattern::All, |n| Pattern::Groups(n.into()));
+                Some((stage, Role::Many, pattern))
+            }
+            Source::ByName(ByName { stage, buckets }) => {
+                Some((stage, Role::Bucket(buckets), Pattern::All))
+            }
+        };
+        let all = self.links.reads.iter().map(|stage| (*stage, Role::Many, Pattern::All));
+        let before = self.links.continues.map(|stage| (stage, Role::Before, Pattern::Groups(1)));
+        source.into_iter().chain(all).chain(before)
+    }
+
+    /// All earlier stages that it reads.
+    pub fn upstreams(&self) -> impl Iterator<Item = u16> + '_ {
+        self.patterns().map(|(stage, ..)| stage)
+    }
+
+    /// Earlier stages of which every unit reads everything.
+    pub(crate) fn read_whole(&self) -> impl Iterator<Item = u16> + '_ {
+        let whole = self.patterns().filter(|(.., pattern)| *pattern == Pattern::All);
+        whole.map(|(stage, ..)| stage)
+    }
+}
+
+impl Read {
+    /// What names outcomes in the places where a unit finds them, given the root over their digests, or over the
+    /// files of its bucket, and how many outcomes the stage has: equal if a guest sees the same.
+    pub fn name(&self, root: Hash, total: u64) -> Hash {
+        let (role, first, total) = match self.role {
+            Role::Single => (0, 0, 0),
+            Role::Many => (1, self.units.start, total),
+            Role::Bucket(_) => (2, 0, total),
+            Role::Before => (3, 0, 0),
+        };
+        hash("read", &[&[role], &first.to_le_bytes(), &total.to_le_bytes(), root.as_bytes()])
+    }
 }
 
 /// The bucket of a file name: a name that begins with a decimal number up to its end or first dot goes by

@@ -82,6 +82,7 @@ impl Vectors {
         names(&mut to);
         trees(&mut to);
         units(&mut to);
+        feeds(&mut to);
         outcomes(&mut to);
         votes(&mut to);
         statements(&mut to);
@@ -192,9 +193,24 @@ fn manifest() -> Manifest {
         stages,
         policy: Policy::standard(alice().peer()),
         priority: 5,
+        window: None,
     };
     manifest.check().unwrap();
     manifest
+}
+
+fn feeds(to: &mut Vectors) {
+    let first = Window { salt: h(5), number: 0, previous: None, lines: 7, is_last: false };
+    let first = Manifest { window: Some(first), ..manifest() };
+    let previous = Some(first.job());
+    let last = Window { salt: h(5), number: 1, previous, lines: 7, is_last: true };
+    let last = Manifest { window: Some(last), ..manifest() };
+    for (name, manifest) in [("first", &first), ("last", &last)] {
+        manifest.check().unwrap();
+        to.bytes(&format!("window {name}"), &encode(&manifest.window.unwrap()));
+        to.add(&format!("window {name}: job"), manifest.job());
+        to.add(&format!("window {name}: feed"), manifest.feed().unwrap());
+    }
 }
 
 fn parts_tree() -> (Tree, BlobRef) {

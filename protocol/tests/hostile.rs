@@ -64,7 +64,7 @@ fn manifest() -> Manifest {
         env: vec![("KEY".to_owned(), "{index}".to_owned())],
         stdin: Stdin::Nothing,
         inputs: vec![Input {
-            path: "a".to_owned(),
+            path: "data".to_owned(),
             source: InputSource::Tree(BlobRef::of(b"tree")),
         }],
         limits,
@@ -88,6 +88,7 @@ fn manifest() -> Manifest {
         ],
         policy: Policy::standard(key().peer()),
         priority: 0,
+        window: None,
     }
 }
 

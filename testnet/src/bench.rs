@@ -10,8 +10,11 @@ mod hostile;
 mod idle;
 mod latency;
 mod meter;
+mod million;
 mod peers;
 mod spread;
+mod text;
 mod wire;
+mod words;
 
 pub(crate) use figure::{Figure, run};

@@ -19,4 +19,4 @@ mod work;
 pub use entry::main;
 pub use fleet::{Fleet, Member, Recipe};
 pub use wait::Deadline;
-pub use work::{KNOWN, Known, example, hand_over, known_file, until};
+pub use work::{FileOf, KNOWN, Known, example, hand_over, known_file, only_output, until};

@@ -31,15 +31,7 @@ struct Stat {
 /// These processes, with everything that they have started.
 pub(crate) fn trees(roots: &[u32]) -> Usage {
     let all = all();
-    let mut within: BTreeSet<u32> = roots.iter().copied().collect();
-    loop {
-        let more = all.iter().filter(|stat| within.contains(&stat.parent)).map(|stat| stat.pid);
-        let more: Vec<u32> = more.filter(|pid| !within.contains(pid)).collect();
-        if more.is_empty() {
-            break;
-        }
-        within.extend(more);
-    }
+    let within = within(roots, &all);
     let mut usage = Usage::default();
     for stat in all.iter().filter(|stat| within.contains(&stat.pid)) {
         usage.cpu += ticks(stat.own_ticks + stat.reaped_ticks);
@@ -50,12 +42,15 @@ pub(crate) fn trees(roots: &[u32]) -> Usage {
     usage
 }
 
-/// The most resident memory that a process has ever had.
-pub(crate) fn peak_bytes(pid: u32) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-    kib.unwrap_or(0) * 1024
+/// The most memory that this process and those which it has started have ever had resident, each at its own
+/// time; those that have ended are not among them.
+pub(crate) fn peak_bytes(root: u32) -> u64 {
+    within(&[root], &all()).into_iter().map(|pid| status_bytes(pid, "VmHWM:")).sum()
+}
+
+/// The most memory that this process alone has ever had resident.
+pub(crate) fn own_peak_bytes(pid: u32) -> u64 {
+    status_bytes(pid, "VmHWM:")
 }
 
 /// CPU time of this very process, without its children.
@@ -78,6 +73,19 @@ pub(crate) fn loopback_bytes() -> u64 {
     let text = fs::read_to_string("/proc/net/dev").unwrap_or_default();
     let line = text.lines().find_map(|line| line.trim_start().strip_prefix("lo:"));
     line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+/// Processes that these have started, and those started, and these themselves.
+fn within(roots: &[u32], all: &[Stat]) -> BTreeSet<u32> {
+    let mut within: BTreeSet<u32> = roots.iter().copied().collect();
+    loop {
+        let more = all.iter().filter(|stat| within.contains(&stat.parent)).map(|stat| stat.pid);
+        let more: Vec<u32> = more.filter(|pid| !within.contains(pid)).collect();
+        if more.is_empty() {
+            return within;
+        }
+        within.extend(more);
+    }
 }
 
 fn all() -> Vec<Stat> {
@@ -106,8 +114,17 @@ fn parse(pid: u32, text: &str) -> Option<Stat> {
 }
 
 fn pss_bytes(pid: u32) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+    kib_line(&format!("/proc/{pid}/smaps_rollup"), "Pss:")
+}
+
+fn status_bytes(pid: u32, name: &str) -> u64 {
+    kib_line(&format!("/proc/{pid}/status"), name)
+}
+
+/// The bytes that a line of such a file tells in KiB.
+fn kib_line(path: &str, name: &str) -> u64 {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
     let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
 }

@@ -47,7 +47,7 @@ pub const KNOWN: [Known; 3] = [
 
 /// Which output of a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FileOf<'a> {
+pub enum FileOf<'a> {
     Stdout,
     /// Below `/out`.
     Path(&'a str),
@@ -161,16 +161,24 @@ pub(crate) fn output(
     Ok(bytes)
 }
 
+/// An output of the only unit of a job's final stages.
+///
+/// # Errors
+/// If there are several, or its outcome is not verified or no success.
+pub fn only_output(client: &Client, job: JobId, file: FileOf<'_>) -> anyhow::Result<Vec<u8>> {
+    let units = fetch(client, job)?;
+    let [unit] = units.as_slice() else { bail!("{} results instead of one", units.len()) };
+    ensure!(unit.verified, "the result is not verified");
+    ensure!(unit.ending.is_success(), "the last stage ended with {}", unit.ending);
+    output(client, unit, file)
+}
+
 /// The file of an example whose verified results are here.
 ///
 /// # Errors
 /// If they are not verified, or not what a native run gives.
 pub fn known_file(client: &Client, job: JobId, known: Known) -> anyhow::Result<Vec<u8>> {
-    let units = fetch(client, job)?;
-    let [unit] = units.as_slice() else { bail!("{} results instead of one", units.len()) };
-    ensure!(unit.verified, "the result is not verified");
-    ensure!(unit.ending.is_success(), "the last stage ended with {}", unit.ending);
-    let bytes = output(client, unit, FileOf::Path(known.file))?;
+    let bytes = only_output(client, job, FileOf::Path(known.file))?;
     let id = BlobId::of(&bytes).to_string();
     ensure!(id == known.id, "{} is {id} and should be {}", known.file, known.id);
     Ok(bytes)
@@ -191,9 +199,8 @@ fn may_still_be_verified(status: &JobStatus) -> bool {
         | JobState::SelfExecuted
         | JobState::Stuck { .. }
         | JobState::Verified => true,
-        JobState::Failed { .. }
-        | JobState::Broken { .. }
-        | JobState::Cancelled
-        | JobState::Expired => false,
+        // What failed may have read what liars made up; until it is sealed, that can be revoked.
+        JobState::Failed { .. } => status.assurance != client::api::Assurance::Sealed,
+        JobState::Broken { .. } | JobState::Cancelled | JobState::Expired => false,
     }
 }

@@ -1,7 +1,11 @@
 //! What the node's HTTP API says, as JSON: every request and answer of `/api/v1`.
 
+mod feed;
+
 use protocol::{BlobId, BlobRef, Hash, JobId, NetworkId, Outcome, PeerId, Trap};
 use serde::{Deserialize, Serialize};
+
+pub use feed::{AddedWindow, FeedFork, FeedStatus, NewWindow, OpenFeed, OpenedFeed, WindowStatus};
 
 /// A blob's name and size: `{"id": "bafkr4i…", "size": 5}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

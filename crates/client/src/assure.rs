@@ -17,6 +17,7 @@
 
 use protocol::Partition;
 use protocol::limits::QUORUM_MAX;
+use serde::{Deserialize, Serialize};
 
 use crate::{Draft, DraftPolicy, DraftSource};
 
@@ -40,7 +41,7 @@ const AUDITS_TRIED: [u32; 9] =
 const QUORUM_TRIED_MIN: u8 = 2;
 
 /// What an author wants of the final results.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Goal {
     /// The share of final results that may be wrong, if the policy is to be derived.
     pub target: Option<f64>,

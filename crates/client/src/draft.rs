@@ -184,6 +184,7 @@ impl Draft {
             stages: self.stages.into_iter().map(DraftStage::into_stage).collect(),
             policy: self.policy.into_policy(submitter),
             priority: self.priority,
+            window: None,
         }
     }
 }

@@ -4,6 +4,7 @@ pub mod api;
 
 mod assure;
 mod draft;
+mod feed;
 mod fetch;
 mod http;
 mod jobfile;
@@ -15,6 +16,7 @@ pub use draft::{
     Draft, DraftAxis, DraftInput, DraftLimits, DraftLinks, DraftPolicy, DraftSource, DraftStage,
     DraftStdin,
 };
+pub use feed::{COUNT_MAX, FeedError, Filled, Lines, Template};
 pub use http::{ApiFile, Client, ClientError, Events, api_file, token_file};
 pub use jobfile::{
     Amount, Cut, DataSpec, Fill, Form, JobFile, JobFileError, PartsSpec, RepeatSpec, SourceSpec,

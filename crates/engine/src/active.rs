@@ -163,12 +163,14 @@ impl Active {
             self.settle_contests(core);
             self.tend_sealing(core);
         }
-        self.tend_memory(core);
+        self.tend_memory(core, &touched);
         self.drop_unwanted_runs(core);
         self.tend_keepers(core);
         self.pursue_results(core);
         self.speak(core);
-        self.tend_sync(core);
+        if !self.is_held() {
+            self.tend_sync(core);
+        }
     }
 
     fn look_whether_settled(&mut self) {

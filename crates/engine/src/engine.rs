@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::{
-    Announcement, Bundle, Heads, Hello, Inserted, Item, JobId, Manifest, Message, PeerId, Refusal,
-    Signed, Stamp, Step,
+    Announcement, Bundle, FeedId, Heads, Hello, Inserted, Item, JobId, Manifest, Message, PeerId,
+    Refusal, Signed, Stamp, Step,
 };
 
 use crate::core::Core;
+use crate::feeds::{self, WindowView};
 use crate::job::{Attempt, Job, Phase, announce, why_not};
 use crate::journal::Entry;
 use crate::limits::JOBS_MAX;
@@ -136,6 +137,16 @@ impl Engine {
     /// The manifest of a job, once it is here.
     pub fn manifest(&self, job: JobId) -> Option<&Manifest> {
         self.jobs.get(&job)?.manifest()
+    }
+
+    /// The windows of a feed that are known here, without those in `seen`.
+    pub fn windows(&self, feed: FeedId, seen: &BTreeSet<JobId>) -> Vec<WindowView> {
+        feeds::windows(&self.core, &self.jobs, feed, seen)
+    }
+
+    /// Every feed of which a window is known.
+    pub fn feeds(&self) -> BTreeSet<FeedId> {
+        feeds::feeds(&self.jobs)
     }
 
     fn resume(
@@ -499,6 +510,7 @@ impl Engine {
         if self.core.paused {
             return;
         }
+        let running = self.core.running;
         while self.core.running < self.core.config.cores {
             let mut started = false;
             for id in self.queue() {
@@ -513,7 +525,10 @@ impl Engine {
             }
         }
         // One after the other: whoever comes first is the likeliest to run next.
-        if let Some(active) = self.queue().first().and_then(|id| self.jobs.get_mut(id)?.active()) {
+        if running < self.core.running
+            && let Some(active) =
+                self.queue().first().and_then(|id| self.jobs.get_mut(id)?.active())
+        {
             active.prefetch(&mut self.core);
         }
     }

@@ -1,6 +1,6 @@
 //! Bytes that a job needs here: inputs before it runs, packs between stages, results at the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use protocol::{
@@ -80,6 +80,16 @@ impl<T> State<T> {
     }
 }
 
+impl Reading {
+    /// How many outcomes that are read are not successes, as far as they are here.
+    fn failed(&self) -> u64 {
+        match &self.state {
+            State::Here(read) => read.failed,
+            State::Absent | State::Coming(_) => 0,
+        }
+    }
+}
+
 impl Inputs {
     pub(crate) fn are_here(&self) -> bool {
         matches!(self.base, State::Here(()))
@@ -98,34 +108,38 @@ impl Inputs {
         }
     }
 
-    /// Outcomes that are not successes in a stage that another one reads.
+    /// Outcomes that are not successes in a stage that another one reads, as things stand now.
     pub(crate) fn failed_reading(&self, active: &Active) -> Option<(u16, u64)> {
-        let looks = self.looks.iter().find_map(|((stage, _), (_, state))| match state {
-            State::Here(failed) if *failed != 0 => Some((*stage, *failed)),
+        let (plan, verdict) = (active.plan(), active.ledger.last_verdict());
+        let looks = self.looks.iter().find_map(|((stage, batch), (root, state))| match state {
+            State::Here(failed) if *failed != 0 => {
+                (verdict.of_batch(*stage, *batch) == Some(*root)).then_some((*stage, *failed))
+            }
             State::Here(_) | State::Absent | State::Coming(_) => None,
         });
         let readings = || {
-            self.readings.iter().find_map(|((stage, _), reading)| match &reading.state {
-                State::Here(Read { failed, .. }) if *failed != 0 => {
-                    let upstream = active.plan().stage(*stage).upstreams().next();
-                    Some((upstream.unwrap_or(*stage), *failed))
-                }
-                State::Here(_) | State::Absent | State::Coming(_) => None,
-            })
+            let failed = self.readings.iter().filter(|(_, reading)| reading.failed() != 0);
+            let now = |place: (u16, About)| verdict.gathered(plan, place.0, place.1);
+            let mut stand = failed.filter(|(place, reading)| now(**place) == reading.gathered);
+            let ((stage, _), reading) = stand.next()?;
+            Some((plan.stage(*stage).upstreams().next().unwrap_or(*stage), reading.failed()))
         };
         looks.or_else(readings)
     }
 
-    /// How many batches and units have what they read on its way.
+    /// How many batches have what they read on its way for the first time: those that nobody can deliver wait,
+    /// and keep no others from being fetched.
     pub(crate) fn coming(&self) -> usize {
-        self.readings.values().filter(|r| matches!(r.state, State::Coming(_))).count()
+        let is_coming = |(place, reading): &(&(u16, About), &Reading)| match &reading.state {
+            State::Coming(attempt) => matches!(place.1, About::Batch(_)) && !attempt.has_failed(),
+            State::Absent | State::Here(_) => false,
+        };
+        self.readings.iter().filter(is_coming).count()
     }
 
     /// What a batch or unit has read is not needed any more.
     pub(crate) fn done_with(&mut self, place: &(u16, About)) {
-        let has_failed =
-            |reading: &Reading| matches!(&reading.state, State::Here(r) if r.failed != 0);
-        if self.readings.get(place).is_some_and(|reading| !has_failed(reading)) {
+        if self.readings.get(place).is_some_and(|reading| reading.failed() == 0) {
             self.readings.remove(place);
         }
     }
@@ -164,7 +178,12 @@ impl Active {
         }
         let holds_all = self.submitted || self.kept_for.is_some();
         if holds_all && matches!(self.inputs.parts, State::Absent) {
-            self.inputs.parts = State::Coming(Attempt::now(core.now.mono_ms));
+            let has_parts = |stage: &protocol::Stage| matches!(stage.source, Source::Parts(_));
+            self.inputs.parts = if self.plan().manifest().stages.iter().any(has_parts) {
+                State::Coming(Attempt::now(core.now.mono_ms))
+            } else {
+                State::Here(())
+            };
         }
         let (id, now, plan) = (self.id, core.now.mono_ms, self.plan().clone());
         let from = if self.inputs.is_anything_due(now) {
@@ -228,6 +247,17 @@ impl Active {
         }
     }
 
+    /// What a batch or unit reads is here, or is something else by now: it may be its turn.
+    fn look_again(&mut self, place: (u16, About)) {
+        self.touch(place);
+        self.work.wanted_units.extend(match place.1 {
+            About::Unit(unit) if self.work.waiting.remove(&(place.0, unit)) => {
+                Some((place.0, unit))
+            }
+            About::Unit(_) | About::Batch(_) => None,
+        });
+    }
+
     /// Lets go of what was here for batches that others have settled.
     fn forget_readings(&mut self) {
         if self.inputs.readings.len() < READINGS_KEPT {
@@ -239,8 +269,7 @@ impl Active {
                 About::Batch(batch) => *batch,
                 About::Unit(unit) => plan.partition(*stage).batch_of(*unit),
             };
-            let has_failed = matches!(&reading.state, State::Here(read) if read.failed != 0);
-            has_failed || !verdict.batch(*stage, batch).is_settled()
+            reading.failed() != 0 || !verdict.batch(*stage, batch).is_settled()
         });
     }
 
@@ -249,13 +278,17 @@ impl Active {
         let (plan, verdict) = (self.ledger.plan(), self.ledger.last_verdict());
         let coming = |(_, state): &&(Hash, State<u64>)| matches!(state, State::Coming(_));
         let mut room = LOOKS_MAX.saturating_sub(self.inputs.looks.values().filter(coming).count());
+        // Many batches may read the same ones.
+        let mut seen = BTreeSet::new();
         for stage in plan.stages().filter(|stage| plan.is_dependent(*stage)) {
             for batch in 0..plan.partition(stage).batches() {
                 let is_waiting = !verdict.batch(stage, batch).is_settled();
                 if !is_waiting || verdict.gathered(plan, stage, About::Batch(batch)).is_none() {
                     continue;
                 }
-                let reads = plan.reads(stage, plan.partition(stage).units_of(batch)).into_iter();
+                let mut reads = plan.reads(stage, plan.partition(stage).units_of(batch));
+                reads.retain(|r| seen.insert((r.stage, r.batches.start, r.batches.end)));
+                let reads = reads.into_iter();
                 for at in reads.flat_map(|read| read.batches.map(move |b| (read.stage, b))) {
                     let Some(root) = verdict.of_batch(at.0, at.1) else { continue };
                     if self.inputs.looks.get(&at).is_some_and(|(own, _)| *own == root) {
@@ -284,6 +317,13 @@ impl Active {
             .collect();
         for (stage, about) in due {
             let plan = self.plan().clone();
+            let stands = self.ledger.last_verdict().gathered(&plan, stage, about);
+            if self.inputs.readings.get(&(stage, about)).is_some_and(|own| own.gathered != stands) {
+                // It is asked for anew when it is its turn.
+                self.inputs.readings.remove(&(stage, about));
+                self.look_again((stage, about));
+                continue;
+            }
             let units = self.units_of(stage, about);
             let reads = plan.reads(stage, units.clone()).into_iter();
             let batches = reads.flat_map(|read| read.batches.map(move |batch| (read.stage, batch)));
@@ -373,13 +413,7 @@ impl Active {
             } else {
                 settle(core, &mut reading.state, got, now);
             }
-            self.touch(place);
-            self.work.wanted_units.extend(match place.1 {
-                About::Unit(unit) if self.work.waiting.remove(&(place.0, unit)) => {
-                    Some((place.0, unit))
-                }
-                About::Unit(_) | About::Batch(_) => None,
-            });
+            self.look_again(place);
         } else {
             let state = self.inputs.looks.values_mut().map(|(_, state)| state);
             let mut mine =
@@ -434,17 +468,8 @@ impl Active {
         let alone = matches!(verdict.standing, Standing::SelfExecuted { .. });
         let verified = verdict.is_sealed || !alone;
         let (first_unit, units) = (units.start, units.end - units.start);
-        Some(vec![BatchResult {
-            stage,
-            batch,
-            first_unit,
-            units,
-            root,
-            packs,
-            holders,
-            verified,
-            assurance,
-        }])
+        let all = (first_unit, units, root);
+        Some(vec![result(stage, batch, all, (packs, holders), (verified, assurance))])
     }
 
     /// The outcomes of a batch that ballots have accepted unit by unit.
@@ -461,20 +486,8 @@ impl Active {
                 UnitVerdict::Contested => return None,
             };
             let (packs, holders) = self.packs_of(stage, About::Unit(unit), digest);
-            let root = protocol::merkle_root(&[digest]);
-            let (first_unit, units, verified) = (unit, 1, true);
-            let result = BatchResult {
-                stage,
-                batch,
-                first_unit,
-                units,
-                root,
-                packs,
-                holders,
-                verified,
-                assurance,
-            };
-            Some(result)
+            let alone = (unit, 1, protocol::merkle_root(&[digest]));
+            Some(result(stage, batch, alone, (packs, holders), (true, assurance)))
         };
         self.plan().partition(stage).units_of(batch).map(of_unit).collect()
     }
@@ -513,6 +526,16 @@ impl Active {
     pub(crate) fn slot_now(&self, stage: u16, about: About) -> Option<Slot> {
         self.ledger.slot(stage, about)
     }
+}
+
+fn result(
+    stage: u16,
+    batch: u32,
+    (first_unit, units, root): (u64, u64, Hash),
+    (packs, holders): (Vec<BlobRef>, Vec<PeerId>),
+    (verified, assurance): (bool, Assurance),
+) -> BatchResult {
+    BatchResult { stage, batch, first_unit, units, root, packs, holders, verified, assurance }
 }
 
 /// Some of a pack's voters are enough to ask.

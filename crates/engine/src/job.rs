@@ -14,7 +14,9 @@ use crate::active::Active;
 use crate::announced::Announced;
 use crate::core::Core;
 use crate::journal::JobEntry;
-use crate::limits::{EARLY_STEPS_MAX, FETCH_FROM_MAX, LEVEL_MS, RETRY_MS_MAX, RETRY_MS_MIN};
+use crate::limits::{
+    EARLY_STEPS_MAX, FETCH_FROM_MAX, HELD_MS_MAX, LEVEL_MS, RETRY_MS_MAX, RETRY_MS_MIN,
+};
 use crate::{Effect, FetchId, FetchLoss, Got, RecordId, Want};
 
 /// One job.
@@ -76,6 +78,11 @@ impl Attempt {
     /// Whether to start; if so, `under_way` must be set.
     pub(crate) fn is_due(&self, now_ms: u64) -> bool {
         self.under_way.is_none() && self.retry_ms <= now_ms
+    }
+
+    /// Whether it has come to nothing before.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.pause_ms != RETRY_MS_MIN
     }
 
     pub(crate) fn failed(&mut self, now_ms: u64) {
@@ -252,7 +259,9 @@ impl Job {
             active.resume(core, step);
         }
         core.push(Effect::Join { job: self.id });
-        active.ask_around(core);
+        if !active.is_held() {
+            active.ask_around(core);
+        }
         self.phase = Phase::Active(active);
     }
 
@@ -286,7 +295,7 @@ impl Job {
     /// Once nobody is needed who is not there, its submitter announces the job anew, at a level that nobody
     /// has: who has waited for its turn waits longer, and who comes later need not join.
     pub(crate) fn send_away(&mut self, core: &mut Core) {
-        let is_public = self.submitted && self.submission.is_none();
+        let is_public = self.submitted && self.submission.is_none() && !self.unannounced;
         let Some(known) = self.announced.first().filter(|known| {
             is_public && known.author() == core.me && known.value().level < LEVEL_MAX
         }) else {
@@ -344,12 +353,15 @@ impl Job {
             // Its datasets are not read yet.
             None => self.recalls && matches!(self.phase, Phase::Parts { .. }),
         };
-        if is_recalling {
+        let patience = self.seen_ms + HELD_MS_MAX;
+        if is_recalling && core.now.mono_ms < patience {
+            core.wake_at(patience);
             return;
         }
         self.unannounced = false;
-        if let Some(active) = self.active() {
+        if let Some(active) = self.active().filter(|active| active.is_held()) {
             active.go_public();
+            active.ask_around(core);
         }
         for message in announce(self) {
             core.push(Effect::Announce { message });

@@ -15,6 +15,7 @@ mod core;
 mod effect;
 mod engine;
 mod event;
+mod feeds;
 mod inputs;
 mod job;
 mod journal;
@@ -37,6 +38,7 @@ pub use engine::Engine;
 pub use event::{
     Event, FetchId, FetchLoss, Got, PackId, ProbeId, RecallId, Receipt, RecordId, RunId, Time,
 };
+pub use feeds::WindowView;
 pub use journal::job_prefixes;
 pub use reads::{ReadBatch, Reads};
 pub use standing::Standing;

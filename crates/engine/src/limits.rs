@@ -86,3 +86,7 @@ pub(crate) const LOOKS_MAX: usize = 16;
 
 /// Batches that are looked up in memory at the same time.
 pub(crate) const RECALLS_MAX: usize = 64;
+
+/// How long a job is told to nobody while memory is asked about it: whatever the memory is doing then, others
+/// can begin.
+pub(crate) const HELD_MS_MAX: u64 = 30_000;

@@ -1,7 +1,7 @@
 //! Memory: outcomes that the submitter's own earlier jobs have verified stand as its votes, and are sealed.
 //!
-//! Nothing is believed that strangers say of earlier jobs: the table is the submitter's own. What is recalled
-//! is open to others' ballots like any vote.
+//! Nothing is believed that strangers say of earlier jobs: the table is the submitter's own. It was audited when it
+//! was made; what is recalled is sealed, and nobody executes it again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,6 +18,9 @@ use crate::{BatchResult, Effect, PackWant, Reads, RecallId};
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     asked: BTreeMap<RecallId, (At, Slot)>,
+    /// Batches to look at: all at first, and then those whose slots have changed.
+    todo: BTreeSet<At>,
+    has_begun: bool,
     /// Slots that were asked about, whatever came of it.
     known: BTreeSet<Slot>,
     /// Slots whose outcomes were recalled: a vote on them is sealed at once.
@@ -32,18 +35,20 @@ pub(crate) struct Memory {
 
 impl Active {
     /// Asks for outcomes of batches that nobody has executed yet; and remembers those of a job that is sealed.
-    pub(crate) fn tend_memory(&mut self, core: &mut Core) {
+    pub(crate) fn tend_memory(&mut self, core: &mut Core, touched: &BTreeSet<At>) {
         if !self.submitted || !self.recalls || !self.is_anchor(core.me) {
             return;
         }
-        let plan = self.plan().clone();
-        for stage in plan.stages() {
-            for batch in 0..plan.partition(stage).batches() {
-                if RECALLS_MAX <= self.memory.asked.len() {
-                    return;
-                }
-                self.recall(core, (stage, batch));
-            }
+        if !std::mem::replace(&mut self.memory.has_begun, true) {
+            let plan = self.plan().clone();
+            let all = |stage| (0..plan.partition(stage).batches()).map(move |batch| (stage, batch));
+            self.memory.todo.extend(plan.stages().flat_map(all));
+        }
+        self.memory.todo.extend(touched);
+        while self.memory.asked.len() < RECALLS_MAX
+            && let Some(at) = self.memory.todo.pop_first()
+        {
+            self.recall(core, at);
         }
         if !self.memory.remembered && self.ledger.last_verdict().is_sealed() {
             self.memory.remembered = true;

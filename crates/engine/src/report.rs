@@ -89,10 +89,12 @@ impl Active {
             return self.settled_state();
         }
         let stuck = self.stuck_units(core);
+        if stuck.is_empty() {
+            return JobState::Running;
+        }
         let excused =
             (stuck.len() as u64).max(self.units_given_up_alone(core)) + self.downstream_units();
-        let waits_only_for = !stuck.is_empty() && self.unsettled_units() <= excused;
-        if waits_only_for { JobState::Stuck(stuck) } else { JobState::Running }
+        if self.unsettled_units() <= excused { JobState::Stuck(stuck) } else { JobState::Running }
     }
 
     fn settled_state(&self) -> JobState {

@@ -58,6 +58,7 @@ impl Setup {
             stages,
             policy,
             priority: 5,
+            window: None,
         };
         assert_eq!(manifest.check(), Ok(()), "a story has a good manifest");
         Self { manifest, keys, bad, colluding }

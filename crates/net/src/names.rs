@@ -2,7 +2,7 @@
 
 use libp2p::StreamProtocol;
 use libp2p::gossipsub::{IdentTopic, TopicHash};
-use protocol::{BlobId, Hash, JobId, NetworkId, hash};
+use protocol::{BlobId, FeedId, Hash, JobId, NetworkId, hash};
 
 use crate::Topic;
 
@@ -70,6 +70,11 @@ impl Key {
     /// Under which participants of a job are found.
     pub fn job(job: JobId) -> Self {
         Self(hash("dht job", &[job.as_bytes()]))
+    }
+
+    /// Under which the submitter of a feed is found, and whoever else has windows of it.
+    pub fn feed(feed: FeedId) -> Self {
+        Self(hash("dht feed", &[feed.as_bytes()]))
     }
 
     /// Under which holders of a blob are found: modules and roots of datasets, never single units.

@@ -195,5 +195,6 @@ fn manifest(
         stages: stages.collect(),
         policy,
         priority: 5,
+        window: None,
     }
 }

@@ -77,6 +77,9 @@ pub(crate) enum Noun {
     /// Check, run and fetch jobs
     #[command(subcommand)]
     Job(JobVerb),
+    /// Run a job again and again, on lines as they come
+    #[command(subcommand)]
+    Feed(FeedVerb),
     /// Show and check verified work: for display only, it buys nothing and proves no person
     #[command(subcommand)]
     Credit(CreditVerb),
@@ -276,6 +279,78 @@ pub(crate) struct ExecArgs {
     /// Deterministic fuel
     #[arg(long, env = "DUGNAD_EXEC_FUEL")]
     pub(crate) fuel: Option<u64>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum FeedVerb {
+    /// Open a feed, and print its id
+    Open(FeedOpenArgs),
+    /// Add the lines of standard input, window by window, until they end
+    Append(FeedAppendArgs),
+    /// Close a feed: nothing can be added to it any more
+    Close {
+        /// Its id, or the beginning of it
+        feed: String,
+    },
+    /// List the feeds that the node knows
+    List,
+    /// Show a feed and its windows
+    Show {
+        /// Its id, or the beginning of it
+        feed: String,
+    },
+    /// Print a feed's verified results as its windows come, from any node
+    Follow(FeedFollowArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FeedOpenArgs {
+    /// What it is called; its windows are jobs of this name
+    pub(crate) name: String,
+    /// A job file of which one stage has parts with `path = "-"`
+    #[arg(long, env = "DUGNAD_JOB", value_name = "FILE")]
+    pub(crate) job: PathBuf,
+    /// End a window after so many lines
+    #[arg(long, env = "DUGNAD_COUNT", value_name = "LINES", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=client::COUNT_MAX))]
+    pub(crate) count: u64,
+    /// Or so long after its first line, whichever comes first
+    #[arg(long, env = "DUGNAD_EVERY", value_name = "DURATION", default_value = "10s", value_parser = client::parse_duration_ms)]
+    pub(crate) every: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FeedAppendArgs {
+    /// Its id, or the beginning of it
+    pub(crate) feed: String,
+    /// Stop reading while so many windows have no verified results yet
+    #[arg(long, env = "DUGNAD_IN_FLIGHT", value_name = "WINDOWS", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub(crate) in_flight: u64,
+    /// Print the results of these windows, and wait for the last one
+    #[arg(long, env = "DUGNAD_FOLLOW")]
+    pub(crate) follow: bool,
+    #[command(flatten)]
+    pub(crate) order: FeedOrderArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FeedFollowArgs {
+    /// Its id; the beginning is enough if the node knows the feed
+    pub(crate) feed: String,
+    /// Begin with this window
+    #[arg(long, env = "DUGNAD_FROM", value_name = "NUMBER", default_value_t = 0)]
+    pub(crate) from: u64,
+    #[command(flatten)]
+    pub(crate) order: FeedOrderArgs,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct FeedOrderArgs {
+    /// Print windows as their results come, not in their order
+    #[arg(long, env = "DUGNAD_AS_THEY_COME")]
+    pub(crate) as_they_come: bool,
+    /// How sure results must be [default: sealed for an anchor's node, else accepted]
+    #[arg(long, env = "DUGNAD_UNTIL", value_enum)]
+    pub(crate) until: Option<Until>,
 }
 
 /// Verified work, for display only: a made-up network of one person's own peers can verify anything.

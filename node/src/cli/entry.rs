@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::args::{Global, LogFormat, Noun, Output, Program};
 use crate::cli::failure::{End, Failure, Outcome};
-use crate::cli::{blob, config, credit, exec, job, key, node, peer};
+use crate::cli::{blob, config, credit, exec, feed, job, key, node, peer};
 use crate::config::{Layers, Loaded, Origin, Setting};
 
 /// These libraries log whole addresses, some of which are signed, and headers, one of which is the token.
@@ -58,6 +58,7 @@ fn run(program: Program) -> Outcome {
     match program.noun {
         Noun::Node(verb) => node::run(&context, verb),
         Noun::Job(verb) => job::dispatch(&context, verb),
+        Noun::Feed(verb) => feed::dispatch(&context, verb),
         Noun::Exec(args) => exec::run(&context, &args),
         Noun::Credit(verb) => credit::run(&context, verb),
         Noun::Blob(verb) => blob::run(&context, verb),

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
-use client::{ClientError, JobFileError, PrepareError};
+use client::{ClientError, FeedError, JobFileError, PrepareError};
 
 use crate::cli::terminal::clean;
 use crate::config::ConfigError;
@@ -84,6 +84,12 @@ impl From<JobFileError> for Failure {
 
 impl From<PrepareError> for Failure {
     fn from(error: PrepareError) -> Self {
+        Self::new(End::BadInput, error.to_string(), error.hint())
+    }
+}
+
+impl From<FeedError> for Failure {
+    fn from(error: FeedError) -> Self {
         Self::new(End::BadInput, error.to_string(), error.hint())
     }
 }

@@ -36,6 +36,15 @@ pub(crate) fn json(data: &impl Serialize) -> Outcome<()> {
         .map_err(|error| stdout(&error))
 }
 
+/// Writes one line of JSON.
+pub(crate) fn json_line(data: &impl Serialize) -> Outcome<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer(&mut out, data)
+        .map_err(io::Error::from)
+        .and_then(|()| writeln!(out))
+        .map_err(|error| stdout(&error))
+}
+
 /// Copies bytes to stdout as they are, but filtered where stdout is a terminal.
 pub(crate) fn copy(reader: &mut dyn Read) -> Outcome<()> {
     let mut out = io::stdout().lock();

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Node;
 use crate::http::guard::{BLOBS, Guard, HEALTH, guard};
 use crate::http::refusal::Refusal;
-use crate::http::{blobs, events, jobs, node, peers, proof};
+use crate::http::{blobs, events, feeds, jobs, node, peers, proof};
 
 /// What every route can reach.
 #[derive(Clone, Debug)]
@@ -43,6 +43,11 @@ fn table() -> Vec<Route> {
         ("GET", "/api/v1/jobs/{job}/results", get(jobs::results)),
         ("GET", "/api/v1/jobs/{job}/proof", get(proof::show)),
         ("POST", "/api/v1/jobs/{job}/fetch", post(proof::fetch)),
+        ("GET", "/api/v1/feeds", get(feeds::list)),
+        ("POST", "/api/v1/feeds", post(feeds::open)),
+        ("GET", "/api/v1/feeds/{feed}", get(feeds::show)),
+        ("GET", "/api/v1/feeds/{feed}/events", get(feeds::watch)),
+        ("POST", "/api/v1/feeds/{feed}/windows", post(feeds::add)),
         ("GET", BLOBS, get(blobs::list)),
         ("PUT", BLOBS, put(blobs::add)),
         ("HEAD", "/api/v1/blobs/{blob}", head(blobs::size)),

@@ -36,6 +36,8 @@ pub(crate) struct Inner {
     pub(crate) changes: broadcast::Sender<JobId>,
     pub(crate) inside: Inside,
     pub(crate) listed: Listed,
+    /// Held while a window is added: numbers are given out one after the other.
+    pub(crate) adding: tokio::sync::Mutex<()>,
     pub(crate) journal: std::sync::Mutex<Option<JoinHandle<()>>>,
     /// The data folder is ours as long as this is here.
     pub(crate) _home: Home,
@@ -241,6 +243,10 @@ impl Node {
         &self.inner.listed
     }
 
+    pub(crate) fn adding(&self) -> &tokio::sync::Mutex<()> {
+        &self.inner.adding
+    }
+
     /// Asks the engine's task.
     pub(crate) async fn ask<T>(
         &self,
@@ -253,7 +259,7 @@ impl Node {
 
     /// Gives the engine an event, and waits until what it recorded is on disk.
     pub(crate) async fn tell(&self, event: Event) -> Result<(), Stopped> {
-        self.ask(|done| Ask::Tell(event, done)).await
+        self.ask(|done| Ask::Tell(Box::new(event), done)).await
     }
 
     async fn read<T: Send + 'static>(

@@ -17,8 +17,6 @@ use crate::Tamper;
 use crate::config::Config;
 use crate::identity::{Home, HomeError, Identity};
 use crate::node::handle::{Inner, Node};
-use crate::node::reading::Inside;
-use crate::node::results::Listed;
 use crate::shell::{
     CHANGES_BEHIND_MAX, Changes, Dispatch, Inbox, Journal, Serve, Shared, forget_no_peers, hear,
     kept_stamp, remembered, resumed, stay_stamped,
@@ -120,9 +118,19 @@ async fn start(config: Config, tamper: Option<Box<dyn Tamper>>) -> Result<Node, 
     shared.spawn(forget_no_peers(Arc::clone(&shared)));
     shared.spawn(stay_stamped(Arc::clone(&shared), config.stamp_bits, stamp));
     info!(me = %shared.me, network = config.network, "node started");
-    let (inside, listed) = (Inside::default(), Listed::default());
+    let (inside, listed, adding) = Default::default();
     let journal = Mutex::new(Some(thread));
-    Ok(Node::new(Inner { shared, config, asks, changes, inside, listed, journal, _home: home }))
+    Ok(Node::new(Inner {
+        shared,
+        config,
+        asks,
+        changes,
+        inside,
+        listed,
+        adding,
+        journal,
+        _home: home,
+    }))
 }
 
 /// What the disk gives.

@@ -7,7 +7,8 @@ use client::Draft;
 use engine::Event;
 use protocol::limits::{MODULE_BYTES_MAX, TREE_BYTES_MAX, TREE_ENTRIES_MAX};
 use protocol::{
-    BlobId, BlobRef, Hash, JobId, Manifest, ManifestError, Plan, Source, Stage, Tree, TreeError,
+    BlobId, BlobRef, Hash, JobId, Manifest, ManifestError, Plan, Source, Stage, Stamp, Tree,
+    TreeError, Window,
 };
 use store::{Batch, Pin, Store, StoreError};
 use tracing::info;
@@ -63,11 +64,22 @@ impl Node {
     /// # Errors
     /// [`SubmitError`] names what is wrong and what to do.
     pub async fn submit(&self, draft: Draft) -> Result<JobId, SubmitError> {
+        let ready = self.ready(draft, None).await?;
+        self.publish(ready).await
+    }
+
+    /// Makes a job, or a window of a feed, ready: nothing can be refused any more.
+    pub(crate) async fn ready(
+        &self,
+        draft: Draft,
+        window: Option<Window>,
+    ) -> Result<Ready, SubmitError> {
         let mut nonce = [0; 32];
         getrandom::fill(&mut nonce).map_err(|e| SubmitError::Random(e.to_string()))?;
         let wanted = draft.policy.clone();
         let recalls = !draft.no_memo;
         let mut manifest = draft.into_manifest(self.me(), unix_ms(), Hash::new(nonce));
+        manifest.window = window;
         manifest.check()?;
         if recalls {
             let part = |store: &Store| {
@@ -77,6 +89,15 @@ impl Node {
             manifest = self.shared().with_store(part).await;
         }
         let manifest = self.settle(manifest, &wanted);
+        self.pinned(manifest, recalls).await
+    }
+
+    /// The same for a manifest that was made before.
+    pub(crate) async fn pinned(
+        &self,
+        manifest: Manifest,
+        recalls: bool,
+    ) -> Result<Ready, SubmitError> {
         let job = manifest.job();
         let kept = manifest.clone();
         let pinned = self.shared().with_store(move |store| {
@@ -86,8 +107,14 @@ impl Node {
             })
         });
         pinned.await?;
-        let mut pins = Pins { shared: Arc::clone(self.shared()), job, stay: false };
+        let pins = Pins { shared: Arc::clone(self.shared()), job, stay: false };
         let stamp = self.stamp_job(job, &manifest).await?;
+        Ok(Ready { job, manifest, stamp, recalls, pins })
+    }
+
+    /// Publishes what is ready; returns once it is on disk.
+    pub(crate) async fn publish(&self, ready: Ready) -> Result<JobId, SubmitError> {
+        let Ready { job, manifest, stamp, recalls, mut pins } = ready;
         pins.stay = true;
         info!(%job, name = manifest.name, units = manifest.unit_count(), "job submitted");
         self.tell(Event::Submit { manifest, stamp, recalls })
@@ -95,6 +122,15 @@ impl Node {
             .map_err(|_| SubmitError::Stopped)?;
         Ok(job)
     }
+}
+
+/// A job of which everything is here and pinned.
+pub(crate) struct Ready {
+    pub(crate) job: JobId,
+    pub(crate) manifest: Manifest,
+    stamp: Option<Stamp>,
+    recalls: bool,
+    pins: Pins,
 }
 
 /// Where an earlier job has verified some of a stage's units and not others, each becomes a batch of its own, so
@@ -157,7 +193,7 @@ impl Drop for Pins {
 }
 
 /// Pins first and looks then, so that nothing is evicted in between.
-fn pin(store: &Store, manifest: &Manifest, job: JobId) -> Result<(), SubmitError> {
+pub(super) fn pin(store: &Store, manifest: &Manifest, job: JobId) -> Result<(), SubmitError> {
     let owner = Pin::Job(job);
     let mut batch = Batch::default();
     batch.blob(manifest.to_bytes());

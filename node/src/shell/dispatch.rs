@@ -1,9 +1,10 @@
 //! The engine's task: one event goes in, its effects come out, each to the family that does it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use engine::{BatchResult, Effect, Engine, Event, JobView, RecordId, Standing};
-use protocol::{Bundle, JobId, PeerId};
+use engine::{BatchResult, Effect, Engine, Event, JobView, RecordId, Standing, WindowView};
+use protocol::{Bundle, FeedId, JobId, PeerId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::{debug, trace};
@@ -18,11 +19,14 @@ use crate::shell::{Changes, Clock, Journal, Shared, fetch, forget, memory, pack,
 #[derive(Debug)]
 pub(crate) enum Ask {
     /// Give the engine an event; the answer comes once all that it recorded then is on disk.
-    Tell(Event, oneshot::Sender<()>),
+    Tell(Box<Event>, oneshot::Sender<()>),
     Jobs(oneshot::Sender<Vec<JobView>>),
     Job(JobId, oneshot::Sender<Option<JobView>>),
     Results(JobId, oneshot::Sender<Option<Found>>),
     Proof(JobId, oneshot::Sender<Option<Bundle>>),
+    /// The windows of a feed, without those that were seen.
+    Windows(FeedId, BTreeSet<JobId>, oneshot::Sender<Vec<WindowView>>),
+    Feeds(oneshot::Sender<BTreeSet<FeedId>>),
     Standings(Vec<PeerId>, oneshot::Sender<Vec<Standing>>),
 }
 
@@ -103,7 +107,7 @@ impl Dispatch {
         // Who asked may not wait any more.
         match ask {
             Ask::Tell(event, done) => {
-                self.handle(event);
+                self.handle(*event);
                 self.journal.when_durable(done);
             }
             Ask::Jobs(answer) => drop(answer.send(self.engine.jobs())),
@@ -113,6 +117,10 @@ impl Dispatch {
                 drop(answer.send(found.map(|(view, batches)| Found { view, batches })));
             }
             Ask::Proof(job, answer) => drop(answer.send(self.engine.proof(job))),
+            Ask::Windows(feed, seen, answer) => {
+                drop(answer.send(self.engine.windows(feed, &seen)));
+            }
+            Ask::Feeds(answer) => drop(answer.send(self.engine.feeds())),
             Ask::Standings(peers, answer) => {
                 let of = peers.into_iter().map(|peer| self.engine.standing(peer));
                 drop(answer.send(of.collect()));

@@ -7,8 +7,8 @@ use engine::{Event, FetchId, FetchLoss, Got, PackWant, Want};
 use futures::{StreamExt, TryStreamExt, stream};
 use protocol::limits::{MANIFEST_BYTES_MAX, PACK_BYTES_MAX};
 use protocol::{
-    BlobId, BlobRef, Exit, JobId, Manifest, Outcome, Pack, PeerId, Read, Role, Tree, bucket_of,
-    merkle_root,
+    BlobId, BlobRef, CONVERGED_FILE, Entry, Exit, JobId, Manifest, Outcome, Pack, PeerId, Read,
+    Role, Tree, bucket_of, merkle_root,
 };
 use store::Pin;
 use tracing::{Instrument, debug, debug_span};
@@ -60,7 +60,8 @@ async fn bring(courier: &Courier, want: Want) -> Result<Got, FetchLoss> {
                 .blobs(units.clone().filter_map(|unit| plan.part(stage, unit)).collect())
                 .await?;
             let reads: Vec<Read> = plan.reads(stage, units.clone());
-            packs(courier, wants, Part::Of(reads.into(), units)).await
+            let converges = plan.stage(stage).links.converges;
+            packs(courier, wants, Part::Of { reads: reads.into(), units, converges }).await
         }
     }
 }
@@ -72,8 +73,8 @@ enum Part {
     Outcomes,
     /// With all outputs.
     All,
-    /// With the outputs that some units of another stage read.
-    Of(Arc<[Read]>, Range<u64>),
+    /// With the outputs that some units of another stage read, or pass on if they end a loop.
+    Of { reads: Arc<[Read]>, units: Range<u64>, converges: bool },
 }
 
 impl Part {
@@ -81,7 +82,7 @@ impl Part {
     fn reads(&self, stage: u16, unit: u64) -> bool {
         match self {
             Self::Outcomes | Self::All => true,
-            Self::Of(reads, _) => {
+            Self::Of { reads, .. } => {
                 reads.iter().any(|read| read.stage == stage && read.units.contains(&unit))
             }
         }
@@ -92,7 +93,7 @@ impl Part {
         match self {
             Self::Outcomes => false,
             Self::All => true,
-            Self::Of(reads, units) => {
+            Self::Of { reads, units, .. } => {
                 reads.iter().filter(|read| read.stage == stage).any(|read| match read.role {
                     Role::Bucket(n) => units.contains(&u64::from(bucket_of(path, n))),
                     Role::Single | Role::Many | Role::Before => true,
@@ -102,12 +103,41 @@ impl Part {
     }
 }
 
-/// The packs alone, in order.
-pub(crate) async fn bare(courier: &Courier, wants: &[PackWant]) -> Result<Vec<BlobRef>, FetchLoss> {
-    match packs(courier, wants.to_vec(), Part::Outcomes).await? {
-        Got::Packs { packs, .. } => Ok(packs),
-        Got::Manifest(_) | Got::Inputs { .. } | Got::Leaves(_) => Ok(Vec::new()),
+/// The packs with everything in them, in order, as far as their large outputs together have at most `bytes`;
+/// nothing for those that have not.
+pub(crate) async fn affordable(
+    courier: &Courier,
+    wants: &[PackWant],
+    mut bytes: u64,
+) -> Result<Vec<Option<BlobRef>>, FetchLoss> {
+    let mut found = Vec::new();
+    for want in wants {
+        let (blob, pack) = partly(courier, want, &Part::Outcomes).await?;
+        let size = size_outside(courier, &pack).await?;
+        let fits = size <= bytes;
+        if fits {
+            bytes -= size;
+            outputs(courier, &pack, want, &Part::All).await?;
+        }
+        found.push(fits.then_some(blob));
     }
+    Ok(found)
+}
+
+/// Bytes of all outputs that are not inside a pack, by the lists of their names.
+async fn size_outside(courier: &Courier, pack: &Pack) -> Result<u64, FetchLoss> {
+    let mut size: u64 = 0;
+    for outcome in pack.outcomes() {
+        let Outcome::Exit(Exit { stdout, out, .. }) = outcome else { continue };
+        let tree = match pack.inline(out.id) {
+            Some(bytes) => Tree::from_bytes(bytes).map_err(|_| FetchLoss::Malformed(out.id))?,
+            None => courier.tree(*out).await?,
+        };
+        let outside = [stdout, out].into_iter().filter(|blob| pack.inline(blob.id).is_none());
+        let files = tree.entries().iter().map(|entry| &entry.blob);
+        size = outside.chain(files).fold(size, |sum, blob| sum.saturating_add(blob.size));
+    }
+    Ok(size)
 }
 
 async fn packs(courier: &Courier, wants: Vec<PackWant>, part: Part) -> Result<Got, FetchLoss> {
@@ -249,7 +279,11 @@ async fn outputs(
             Some(bytes) => Tree::from_bytes(bytes).map_err(|_| FetchLoss::Malformed(out.id))?,
             None => courier.tree(out).await?,
         };
-        for entry in tree.entries().iter().filter(|e| part.reads_file(want.stage, &e.path)) {
+        let ends = |entry: &Entry| entry.path == CONVERGED_FILE && !entry.is_tree;
+        let is_passed =
+            matches!(part, Part::Of { converges: true, .. }) && tree.entries().iter().any(ends);
+        let is_read = |entry: &&Entry| is_passed || part.reads_file(want.stage, &entry.path);
+        for entry in tree.entries().iter().filter(is_read) {
             if entry.is_tree { &mut below } else { &mut files }.push(entry.blob);
         }
     }

@@ -23,7 +23,7 @@ pub(crate) struct Harvest {
 }
 
 /// Keeps executions so that a crash loses at most a second of them. Outputs that do not fit into a
-/// pack are blobs of the store on return.
+/// pack are blobs of the store on return. Units that passed on an outcome come last.
 pub(crate) fn keep(
     shared: &Shared,
     store: &Store,

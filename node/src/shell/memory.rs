@@ -5,12 +5,12 @@
 use std::sync::Arc;
 
 use engine::{Event, PackWant, Reads, RecallId};
-use protocol::limits::{INLINE_BYTES_MAX, PACK_BYTES_MAX};
+use protocol::limits::{INLINE_BYTES_MAX, PACK_BYTES_MAX, TREE_BYTES_MAX};
 use protocol::{
-    BlobRef, Cost, Execution, Exit, JobId, Outcome, Pack, PeerId, Plan, UnitId, decode, encode,
-    hash,
+    BlobRef, Cost, Execution, Exit, JobId, Outcome, Pack, PeerId, Plan, Tree, UnitId, decode,
+    encode, hash,
 };
-use store::{Batch, Store};
+use store::{Batch, Pin, Store};
 use tracing::{Instrument, debug, debug_span, warn};
 
 use crate::shell::Shared;
@@ -26,6 +26,9 @@ const ENTRY: &[u8] = b"memory/unit/";
 const OF_JOB: &[u8] = b"memory/job/";
 /// An entry: a blob, a number and a job.
 const ENTRY_BYTES_MAX: usize = 256;
+/// Large outputs of one job that are fetched to be remembered; batches beyond it are executed again another
+/// time.
+const OUTPUT_BYTES_MAX: u64 = 256 << 20;
 /// Entries that are written together.
 const AT_ONCE: usize = 4096;
 
@@ -50,20 +53,36 @@ pub(crate) fn recall(shared: &Arc<Shared>, of: Recall) {
         async move {
             let (recall, job, stage) = (of.recall, of.job, of.stage);
             let found = this.with_store(move |store| all_of(store, &of)).await.unwrap_or_default();
-            let mut batch = Batch::default();
-            let mut units = Vec::new();
-            for (unit, kept) in found {
-                kept.write((job, stage, unit), &mut batch);
-                units.push((unit, kept.execution.clone()));
-                this.kept.add((job, stage, unit), kept);
-            }
-            if let Err(error) = this.store.write_soon(batch) {
-                warn!(%job, %error, "what was recalled could not be kept");
-            }
+            let keeping = Arc::clone(&this);
+            let units =
+                this.with_store(move |store| keep(&keeping, store, (job, stage), found)).await;
             this.tell(Event::Recalled { recall, units }).await;
         }
         .instrument(span),
     );
+}
+
+/// Keeps what was found as if it had been executed here.
+fn keep(
+    shared: &Shared,
+    store: &Store,
+    (job, stage): (JobId, u16),
+    found: Vec<(u64, KeptUnit)>,
+) -> Vec<(u64, Execution)> {
+    let mut batch = Batch::default();
+    let mut units = Vec::new();
+    for (unit, kept) in found {
+        kept.write((job, stage, unit), &mut batch);
+        units.push((unit, kept.execution.clone()));
+        shared.kept.add((job, stage, unit), kept);
+    }
+    if let Err(error) = store.write_soon(batch) {
+        warn!(%job, %error, "what was recalled could not be kept");
+    }
+    if shared.kept.is_full() && store.flush().is_ok() {
+        shared.kept.shrink();
+    }
+    units
 }
 
 fn all_of(store: &Store, of: &Recall) -> Option<Vec<(u64, KeptUnit)>> {
@@ -83,9 +102,30 @@ fn all_of(store: &Store, of: &Recall) -> Option<Vec<(u64, KeptUnit)>> {
             last = Some((blob, Pack::from_bytes(&bytes).ok()?));
         }
         let (_, pack) = last.as_ref()?;
-        found.push((*unit, kept(pack, at as usize)?));
+        let kept = kept(pack, at as usize)?;
+        pin_outputs(store, of.job, pack, &kept.execution.outcome)?;
+        found.push((*unit, kept));
     }
     Some(found)
+}
+
+/// Pins the outputs that are not inside the pack for the job that recalls them; nothing, if one is not here.
+/// Nobody else need have them any more, and what is sealed is not executed again.
+fn pin_outputs(store: &Store, job: JobId, pack: &Pack, outcome: &Outcome) -> Option<()> {
+    let Outcome::Exit(Exit { stdout, out, .. }) = outcome else { return Some(()) };
+    let tree = match pack.inline(out.id) {
+        Some(bytes) => Tree::from_bytes(bytes).ok()?,
+        None => Tree::from_bytes(&store.get(out.id, TREE_BYTES_MAX as u64).ok()?).ok()?,
+    };
+    let outside = [stdout, out].into_iter().filter(|blob| pack.inline(blob.id).is_none());
+    let mut batch = Batch::default();
+    for blob in outside.chain(tree.entries().iter().map(|entry| &entry.blob)) {
+        if !store.contains(blob.id) {
+            return None;
+        }
+        batch.pin(blob.id, Pin::Job(job));
+    }
+    store.write_soon(batch).ok()
 }
 
 /// Whether a unit without upstream is known; for choosing batches before a job has an id.
@@ -125,11 +165,16 @@ pub(crate) fn remember(
     shared.spawn(
         async move {
             let courier = Courier { shared: Arc::clone(&this), job, from };
-            let Ok(blobs) = fetch::bare(&courier, &packs).await else {
+            let Ok(blobs) = fetch::affordable(&courier, &packs, OUTPUT_BYTES_MAX).await else {
                 debug!("not everything of the job is to be had; nothing is remembered");
                 return;
             };
-            let written = move |store: &Store| enter(store, job, &plan, &packs, &blobs);
+            let packs: Vec<(PackWant, BlobRef)> = packs
+                .into_iter()
+                .zip(blobs)
+                .filter_map(|(want, blob)| Some((want, blob?)))
+                .collect();
+            let written = move |store: &Store| enter(store, job, &plan, &packs);
             let entries = this.with_store(written).await;
             debug!(entries, "outcomes are remembered");
         }
@@ -137,14 +182,14 @@ pub(crate) fn remember(
     );
 }
 
-fn enter(store: &Store, job: JobId, plan: &Plan, packs: &[PackWant], blobs: &[BlobRef]) -> usize {
+fn enter(store: &Store, job: JobId, plan: &Plan, packs: &[(PackWant, BlobRef)]) -> usize {
     let mut reads = Reads::default();
-    for (want, blob) in packs.iter().zip(blobs) {
+    for (want, blob) in packs {
         reads.insert(want.stage, want.batch, want.root, (want.first_unit, *blob));
     }
     let mut mounter = Mounter::new(store, plan, &reads);
     let (mut batch, mut waiting, mut entries) = (Batch::default(), 0, 0);
-    for (want, blob) in packs.iter().zip(blobs) {
+    for (want, blob) in packs {
         for at in 0..want.units {
             let unit = want.first_unit + at;
             // What is passed on is found again without being remembered.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use engine::Reads;
 use protocol::limits::{PACK_BYTES_MAX, TREE_BYTES_MAX};
 use protocol::{
-    BlobId, BlobRef, CHECKPOINT_EXIT, CHECKPOINT_PATH, CONVERGED_FILE, Exit, Gathered, Hash, Input,
+    BlobId, BlobRef, CHECKPOINT_PATH, CONVERGED_FILE, Entry, Exit, Gathered, Hash, Input,
     InputSource, Loss, Outcome, Pack, Plan, Read, Role, Tree, bucket_of, encode, hash, merkle_root,
     outcome_folder,
 };
@@ -19,6 +19,10 @@ pub(crate) const BYTES_MAX: u64 = 64 << 10;
 const TREE_DEPTH_MAX: usize = 8;
 /// Packs that are kept open: neighbouring units read the same ones.
 const PACKS_OPEN: usize = 4;
+/// Buckets that are filled together, in one look at everything that is read.
+const BUCKETS_AT_ONCE: u64 = 16;
+/// Names that they may have, in bytes; beyond it fewer buckets are filled together.
+const NAMES_BYTES_MAX: usize = 32 << 20;
 
 /// Files below a mount, by path.
 pub(crate) type Files = Vec<(String, FileSource)>;
@@ -31,8 +35,28 @@ pub(crate) struct Mounter<'a> {
     reads: &'a Reads,
     known: BTreeMap<Vec<u8>, Arc<Files>>,
     open: Vec<(BlobId, Arc<Pack>)>,
-    /// Files of a shuffle, by the stage that is read and their bucket.
-    buckets: BTreeMap<(u16, u32), Vec<Named>>,
+    /// What is read by many units: what names it, and the outcome in it that ends a loop.
+    digests: BTreeMap<Span, Hash>,
+    converged: BTreeMap<Span, Option<Found>>,
+    buckets: Buckets,
+}
+
+/// A stage, and a range of its units.
+type Span = (u16, u64, u64);
+
+/// Files of a shuffle for some neighbouring units.
+#[derive(Debug, Default)]
+struct Buckets {
+    stage: u16,
+    files: BTreeMap<u64, Bucket>,
+    names_bytes: usize,
+}
+
+/// The files of one unit, or more of them than can be mounted.
+#[derive(Debug, Default)]
+struct Bucket {
+    files: Vec<Named>,
+    overflows: bool,
 }
 
 /// A file of an outcome that is found by its name.
@@ -54,8 +78,16 @@ pub(crate) struct Found {
 
 impl<'a> Mounter<'a> {
     pub(crate) fn new(store: &'a Store, plan: &'a Plan, reads: &'a Reads) -> Self {
-        let (known, buckets) = (BTreeMap::new(), BTreeMap::new());
-        Self { store, plan, reads, known, open: Vec::new(), buckets }
+        Self {
+            store,
+            plan,
+            reads,
+            known: BTreeMap::new(),
+            open: Vec::new(),
+            digests: BTreeMap::new(),
+            converged: BTreeMap::new(),
+            buckets: Buckets::default(),
+        }
     }
 
     /// The files of one input, by their paths below `/in`; none of those that [`Mounter::read`] gives.
@@ -79,7 +111,7 @@ impl<'a> Mounter<'a> {
             Role::Single => self
                 .each(read, |this, found, files| this.outcome(&format!("{mount}/"), found, files)),
             Role::Many => {
-                let key = encode(&(read.stage, read.units.start, read.units.end));
+                let key = encode(&span(read));
                 let count = self.plan.partition(read.stage).units();
                 self.once(key, |this| {
                     let files = this.each(read, |this, found, files| {
@@ -89,25 +121,23 @@ impl<'a> Mounter<'a> {
                     files.map(|files| Arc::try_unwrap(files).unwrap_or_default())
                 })
             }
-            Role::Bucket(_) => {
+            Role::Bucket(buckets) => {
                 let count = self.plan.partition(read.stage).units();
+                self.fill_buckets(read, unit, buckets)?;
                 let mut files = Vec::new();
-                for Named { name, unit, blob } in self.bucket(read, unit)? {
-                    let path = format!("{mount}/{name}/{}", outcome_folder(unit, count));
-                    files.push((path, self.file(blob)?));
-                    check_count(&files)?;
+                for Named { name, unit, blob } in self.buckets.of(unit)? {
+                    let path = format!("{mount}/{name}/{}", outcome_folder(*unit, count));
+                    files.push((path, self.file(*blob)?));
                 }
                 Ok(Arc::new(files))
             }
             Role::Before => self.each(read, |this, found, files| {
                 let Outcome::Exit(Exit { out, .. }) = &found.outcome else { return Ok(()) };
                 let tree = this.out(&found.pack, *out)?;
-                let mut all = Vec::new();
-                this.tree("", &tree, 0, &mut all)?;
                 let below = format!("{CHECKPOINT_PATH}/");
-                all.retain(|(path, _)| path == CHECKPOINT_PATH || path.starts_with(&below));
-                files.extend(all);
-                check_count(files)
+                let is_it = |path: &str| path == CHECKPOINT_PATH || path.starts_with(&below);
+                let entries = tree.entries().iter().filter(|entry| is_it(&entry.path));
+                this.entries("", entries, 0, files)
             }),
         }
     }
@@ -116,22 +146,18 @@ impl<'a> Mounter<'a> {
     pub(crate) fn gathered(&mut self, stage: u16, unit: u64) -> Result<Option<Gathered>, Loss> {
         let mut hashes = Vec::new();
         for read in self.plan.reads(stage, unit..unit + 1) {
-            hashes.push(match read.role {
-                Role::Single | Role::Many | Role::Before => {
-                    let mut digests: Vec<Hash> = Vec::new();
-                    self.visit(&read, |_, found| {
-                        digests.push(found.outcome.digest());
-                        Ok(())
-                    })?;
-                    merkle_root(&digests)
-                }
-                Role::Bucket(_) => {
-                    let named = self.bucket(&read, unit)?;
+            let total = self.plan.partition(read.stage).units();
+            let root = match read.role {
+                Role::Single | Role::Many | Role::Before => self.digest_of(&read)?,
+                Role::Bucket(buckets) => {
+                    self.fill_buckets(&read, unit, buckets)?;
+                    let named = self.buckets.of(unit)?.iter();
                     let list: Vec<(&str, u64, &BlobRef)> =
-                        named.iter().map(|file| (&*file.name, file.unit, &file.blob)).collect();
+                        named.map(|file| (&*file.name, file.unit, &file.blob)).collect();
                     hash("bucket", &[&encode(&list)])
                 }
-            });
+            };
+            hashes.push(read.name(root, total));
         }
         Ok((!hashes.is_empty()).then(|| Gathered::new(&hashes)))
     }
@@ -139,30 +165,75 @@ impl<'a> Mounter<'a> {
     /// The outcome that a unit passes on instead of executing, if it does so.
     pub(crate) fn passed(&mut self, stage: u16, unit: u64) -> Result<Option<Found>, Loss> {
         let converges = self.plan.stage(stage).links.converges;
-        let mut passed = None;
         for read in self.plan.reads(stage, unit..unit + 1) {
-            let is_before = read.role == Role::Before;
-            if passed.is_some() || !(is_before || converges) {
-                continue;
-            }
-            self.visit(&read, |this, found| {
-                let is_done = match &found.outcome {
-                    Outcome::Exit(exit) if is_before => exit.code != CHECKPOINT_EXIT,
-                    Outcome::Exit(exit) => this.has_converged(&found.pack, exit.out)?,
-                    Outcome::Trap(_) | Outcome::OutOfFuel | Outcome::OutputTooLarge => is_before,
-                };
-                if is_done && passed.is_none() {
-                    passed = Some(found.clone());
+            let passed = match read.role {
+                Role::Before => {
+                    let goes_on = |outcome: &Outcome| outcome.asks_to_go_on();
+                    self.first(&read, |_, found| Ok(!goes_on(&found.outcome)))?
                 }
-                Ok(())
-            })?;
+                Role::Single | Role::Many | Role::Bucket(_) if converges => {
+                    self.first_converged(&read)?
+                }
+                Role::Single | Role::Many | Role::Bucket(_) => None,
+            };
+            if passed.is_some() {
+                return Ok(passed);
+            }
         }
-        Ok(passed)
+        Ok(None)
     }
 
-    fn has_converged(&self, pack: &Pack, out: BlobRef) -> Result<bool, Loss> {
-        let tree = self.out(pack, out)?;
-        Ok(tree.entries().iter().any(|entry| entry.path == CONVERGED_FILE))
+    /// What names the outcomes that are read.
+    fn digest_of(&mut self, read: &Read) -> Result<Hash, Loss> {
+        if let Some(known) = self.digests.get(&span(read)) {
+            return Ok(*known);
+        }
+        let mut digests: Vec<Hash> = Vec::new();
+        self.visit(read, |_, found| {
+            digests.push(found.outcome.digest());
+            Ok(())
+        })?;
+        let digest = merkle_root(&digests);
+        if read.role == Role::Many {
+            self.digests.insert(span(read), digest);
+        }
+        Ok(digest)
+    }
+
+    /// The first outcome among those that are read which ends a loop.
+    fn first_converged(&mut self, read: &Read) -> Result<Option<Found>, Loss> {
+        if let Some(known) = self.converged.get(&span(read)) {
+            return Ok(known.clone());
+        }
+        let found = self.first(read, |this, found| match &found.outcome {
+            Outcome::Exit(Exit { out, .. }) => {
+                let tree = this.out(&found.pack, *out)?;
+                Ok(tree
+                    .entries()
+                    .iter()
+                    .any(|entry| entry.path == CONVERGED_FILE && !entry.is_tree))
+            }
+            Outcome::Trap(_) | Outcome::OutOfFuel | Outcome::OutputTooLarge => Ok(false),
+        })?;
+        if read.role != Role::Single {
+            self.converged.insert(span(read), found.clone());
+        }
+        Ok(found)
+    }
+
+    fn first(
+        &mut self,
+        read: &Read,
+        mut is_it: impl FnMut(&Self, &Found) -> Result<bool, Loss>,
+    ) -> Result<Option<Found>, Loss> {
+        let mut first = None;
+        self.visit(read, |this, found| {
+            if first.is_none() && is_it(this, found)? {
+                first = Some(found.clone());
+            }
+            Ok(())
+        })?;
+        Ok(first)
     }
 
     /// One blob as a file.
@@ -189,7 +260,17 @@ impl<'a> Mounter<'a> {
     }
 
     fn tree(&self, folder: &str, tree: &Tree, depth: usize, files: &mut Files) -> Result<(), Loss> {
-        for entry in tree.entries() {
+        self.entries(folder, tree.entries().iter(), depth, files)
+    }
+
+    fn entries<'t>(
+        &self,
+        folder: &str,
+        entries: impl Iterator<Item = &'t Entry>,
+        depth: usize,
+        files: &mut Files,
+    ) -> Result<(), Loss> {
+        for entry in entries {
             let path = format!("{folder}{}", entry.path);
             if !entry.is_tree {
                 files.push((path, self.file(entry.blob)?));
@@ -238,35 +319,27 @@ impl<'a> Mounter<'a> {
         Ok(Arc::new(files))
     }
 
-    /// The files of a unit's bucket, in order of their names.
-    fn bucket(&mut self, read: &Read, unit: u64) -> Result<Vec<Named>, Loss> {
-        let Role::Bucket(buckets) = read.role else { return Ok(Vec::new()) };
-        let key = (read.stage, unit as u32);
-        if let Some(known) = self.buckets.get(&key) {
-            return Ok(known.clone());
+    /// Finds the files of a unit's bucket, and of some that follow it, unless that is done already.
+    fn fill_buckets(&mut self, read: &Read, unit: u64, buckets: u32) -> Result<(), Loss> {
+        if self.buckets.stage == read.stage && self.buckets.files.contains_key(&unit) {
+            return Ok(());
         }
-        let mut named = Vec::new();
+        let wanted = unit..(unit + BUCKETS_AT_ONCE).min(u64::from(buckets));
+        let files = wanted.map(|bucket| (bucket, Bucket::default())).collect();
+        let mut filled = Buckets { stage: read.stage, files, names_bytes: 0 };
         self.visit(read, |this, found| {
             let Outcome::Exit(Exit { out, .. }) = &found.outcome else { return Ok(()) };
-            for entry in this.out(&found.pack, *out)?.entries() {
-                if !entry.is_tree && u64::from(bucket_of(&entry.path, buckets)) == unit {
-                    let (name, blob) = (entry.path.clone(), entry.blob);
-                    named.push(Named { name, unit: found.unit, blob });
-                }
+            for entry in this.out(&found.pack, *out)?.entries().iter().filter(|e| !e.is_tree) {
+                let bucket = u64::from(bucket_of(&entry.path, buckets));
+                filled.add(bucket, found.unit, &entry.path, entry.blob);
             }
-            let max = sandbox::MOUNTED_FILES_MAX;
-            if named.len() <= max {
-                return Ok(());
-            }
-            let why =
-                format!("bucket {unit} has more than {max} files; the stage needs more buckets");
-            Err(Loss::Refused(why))
+            Ok(())
         })?;
-        named.sort_by(|a, b| (&a.name, a.unit).cmp(&(&b.name, b.unit)));
-        // Only the last one: its identity was asked for, and next it is mounted.
-        self.buckets.clear();
-        self.buckets.insert(key, named.clone());
-        Ok(named)
+        for bucket in filled.files.values_mut() {
+            bucket.files.sort_by(|a, b| (&a.name, a.unit).cmp(&(&b.name, b.unit)));
+        }
+        self.buckets = filled;
+        Ok(())
     }
 
     fn outcome(&self, folder: &str, found: &Found, files: &mut Files) -> Result<(), Loss> {
@@ -327,6 +400,41 @@ impl<'a> Mounter<'a> {
             | StoreError::Io { .. } => Loss::MissingBlob(id),
         })
     }
+}
+
+impl Buckets {
+    fn add(&mut self, bucket: u64, unit: u64, name: &str, blob: BlobRef) {
+        let Some(of) = self.files.get_mut(&bucket).filter(|of| !of.overflows) else { return };
+        if of.files.len() == sandbox::MOUNTED_FILES_MAX {
+            of.overflows = true;
+            self.names_bytes -= of.files.drain(..).map(|file| file.name.len()).sum::<usize>();
+            return;
+        }
+        self.names_bytes += name.len();
+        of.files.push(Named { name: name.to_owned(), unit, blob });
+        while NAMES_BYTES_MAX < self.names_bytes && 1 < self.files.len() {
+            let Some((_, last)) = self.files.pop_last() else { return };
+            self.names_bytes -= last.files.iter().map(|file| file.name.len()).sum::<usize>();
+        }
+    }
+
+    /// The files of a unit, in order of their names.
+    fn of(&self, unit: u64) -> Result<&[Named], Loss> {
+        match self.files.get(&unit) {
+            Some(bucket) if !bucket.overflows => Ok(&bucket.files),
+            Some(_) | None => {
+                let max = sandbox::MOUNTED_FILES_MAX;
+                let why = format!(
+                    "bucket {unit} has more than {max} files; the stage needs more buckets"
+                );
+                Err(Loss::Refused(why))
+            }
+        }
+    }
+}
+
+fn span(read: &Read) -> Span {
+    (read.stage, read.units.start, read.units.end)
 }
 
 fn missing_packs() -> Loss {

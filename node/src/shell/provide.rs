@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use net::Key;
-use protocol::{BlobRef, JobId, PeerId, decode, encode};
+use protocol::limits::MANIFEST_BYTES_MAX;
+use protocol::{BlobRef, FeedId, JobId, Manifest, PeerId, decode, encode};
 use store::{Batch, Store};
-use tracing::{Instrument, debug, debug_span};
+use tracing::{Instrument, Span, debug, debug_span};
 
 use crate::shell::Shared;
 
@@ -28,7 +29,13 @@ pub(crate) fn provide(shared: &Arc<Shared>, job: JobId, blobs: Vec<BlobRef>) {
     let keys: Vec<Key> = std::iter::once(Key::job(job)).chain(blobs).collect();
     shared.provided.lock().unwrap_or_else(PoisonError::into_inner).insert(job, keys.clone());
     let work = async move {
-        for key in keys {
+        let feed = this.with_store(move |store| feed_of(store, job)).await.map(Key::feed);
+        if let Some(known) =
+            this.provided.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&job)
+        {
+            known.extend(feed);
+        }
+        for key in keys.into_iter().chain(feed) {
             if let Err(error) = this.net.provide(key).await {
                 debug!(%error, "the dht was not told");
             }
@@ -51,11 +58,26 @@ pub(crate) async fn stop(shared: &Shared, job: JobId) {
     }
 }
 
+/// The feed that a job here is a window of.
+fn feed_of(store: &Store, job: JobId) -> Option<FeedId> {
+    let bytes = store.get(job.blob(), MANIFEST_BYTES_MAX as u64).ok()?;
+    Manifest::from_bytes(&bytes).ok()?.feed()
+}
+
 /// Looks for peers that have the job, and connects to them.
 pub(crate) fn seek(shared: &Arc<Shared>, job: JobId) {
+    look_for(shared, Key::job(job), debug_span!("seek", %job));
+}
+
+/// Looks for peers that have windows of the feed, and connects to them: they say then which.
+pub(crate) fn seek_feed(shared: &Arc<Shared>, feed: FeedId) {
+    look_for(shared, Key::feed(feed), debug_span!("seek", %feed));
+}
+
+fn look_for(shared: &Arc<Shared>, key: Key, span: Span) {
     let this = Arc::clone(shared);
     let work = async move {
-        let found = match this.net.providers(Key::job(job)).await {
+        let found = match this.net.providers(key).await {
             Ok(found) => found,
             Err(error) => {
                 debug!(%error, "the dht gave no answer");
@@ -65,7 +87,7 @@ pub(crate) fn seek(shared: &Arc<Shared>, job: JobId) {
         let others = found.into_iter().filter(|peer| *peer != this.me).take(CONNECTS_MAX);
         join_all(others.map(|peer| connect(&this, peer))).await;
     };
-    shared.spawn(work.instrument(debug_span!("seek", %job)));
+    shared.spawn(work.instrument(span));
 }
 
 async fn connect(shared: &Shared, peer: PeerId) {

@@ -152,11 +152,13 @@ impl Report {
         self.bytes = 0;
         let this = Arc::clone(&self.shared);
         let (job, stage) = (self.order.job, self.order.stage);
+        let ran = units.len();
         let kept = self
             .shared
             .with_store(move |store| keep(&this, store, Harvest { job, stage, units, passed }));
         let units = kept.await;
-        self.count(&units);
+        // What was passed on comes after what was executed.
+        self.count(&units[..ran]);
         self.shared.tell(Event::Ran { run: self.run, units }).await;
     }
 

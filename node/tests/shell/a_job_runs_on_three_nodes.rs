@@ -76,7 +76,7 @@ fn copies(node: &Node, other: Option<u64>) -> Draft {
     let stage = |name: &str, source, path: &str| DraftStage {
         name: name.to_owned(),
         source,
-        module: module.clone(),
+        module,
         args: vec![path.to_owned()],
         ..first.clone()
     };

@@ -126,6 +126,7 @@ pub(crate) fn plan(stages: Vec<Stage>) -> Arc<Plan> {
         stages,
         policy: Policy::standard(submitter),
         priority: 5,
+        window: None,
     };
     manifest.check().unwrap();
     Arc::new(Plan::new(manifest))

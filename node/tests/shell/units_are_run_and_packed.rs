@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use engine::{Effect, Event, PackId, Reads, RunId};
 use protocol::{
-    BlobId, BlobRef, Execution, Exit, JobId, Loss, Outcome, Pack, Plan, Tree, merkle_root,
+    BlobId, BlobRef, ByName, Entry, Execution, Exit, JobId, Loss, Outcome, Pack, Parts, Plan,
+    Source, Stage, Tree, bucket_of, merkle_root,
 };
 
 use crate::body::{Body, config};
@@ -76,6 +77,54 @@ async fn a_stage_and_its_reduction_give_what_a_shell_would_give() {
     let out = Tree::from_bytes(pack.inline(out.id).unwrap()).unwrap();
     assert_eq!(out.entries()[0].path, "copy");
     assert_eq!(body.node.store().get(out.entries()[0].blob.id, 100).unwrap(), b"50\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_of_one_name_meet_in_the_unit_of_their_bucket() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut body = Body::start(config(dir.path())).await;
+    let copy = guests::copy();
+    let module = body.node.store().put(&copy).unwrap();
+    let part = |n: u64| {
+        let blob = body.node.store().put(format!("part {n}").as_bytes()).unwrap();
+        Entry { path: n.to_string(), blob, is_tree: false }
+    };
+    let tree = Tree::new((0..3).map(part).collect()).unwrap();
+    let parts = Parts { tree: body.node.store().put(&tree.to_bytes()).unwrap(), count: 3 };
+    let first = Stage {
+        name: "first".to_owned(),
+        source: Source::Parts(parts),
+        module,
+        args: vec!["in/part".to_owned()],
+        ..guests::range(&copy, 1)
+    };
+    // Every unit of the first stage leaves a file `copy`; in the second one only one unit finds them.
+    let names = Stage {
+        name: "names".to_owned(),
+        source: Source::ByName(ByName { stage: 0, buckets: 20 }),
+        args: vec!["in/first/copy/2".to_owned()],
+        ..first.clone()
+    };
+    let manifest = guests::plan(vec![first, names]).manifest().clone();
+    let mut plan = Plan::new(manifest);
+    assert!(plan.add_parts(parts.tree.id, tree));
+    let plan = Arc::new(plan);
+    let job = plan.manifest().job();
+
+    let copies = runs(&mut body, &plan, 0, Reads::default()).await;
+    let blob = packs(&mut body, job, 0, &copies).await;
+    let mut reads = Reads::default();
+    reads.insert(0, 0, merkle_root(&read(&body, blob).digests()), (0, blob));
+    let all = runs(&mut body, &plan, 1, reads).await;
+    let ended = |unit: &u64| all[unit].as_ref().unwrap().outcome.is_success();
+    let found: Vec<u64> = (0..20).filter(ended).collect();
+    assert_eq!(found, [u64::from(bucket_of("copy", 20))]);
+    let blob = packs(&mut body, job, 1, &all).await;
+    let pack = read(&body, blob);
+    let Outcome::Exit(Exit { stdout, .. }) = pack.outcomes()[found[0] as usize] else {
+        panic!("{:?}", pack.outcomes())
+    };
+    assert_eq!(pack.inline(stdout.id).unwrap(), b"part 2");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -17,6 +17,13 @@ pub enum Assurance {
     Sealed,
 }
 
+/// How sure the batches of a stage are that others read, and the least sure of them; none while nothing is sure.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sureness {
+    batches: Vec<Assurance>,
+    least: Assurance,
+}
+
 /// What is counted for finality: units that peers stand joined for, and who has audited them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Audits {
@@ -184,8 +191,11 @@ impl Verdict {
         let units = plan.partition(stage).units_of(batch);
         let read = plan.reads(stage, units).into_iter().map(|read| {
             let of = &self.read_as[usize::from(read.stage)];
+            if read.batches.len() == of.batches.len() {
+                return of.least;
+            }
             let batches = read.batches.start as usize..read.batches.end as usize;
-            of.get(batches).into_iter().flatten().copied().min().unwrap_or_default()
+            of.batches.get(batches).into_iter().flatten().copied().min().unwrap_or_default()
         });
         read.chain([self.own_assurance(stage, batch)]).min().unwrap_or_default()
     }
@@ -222,28 +232,17 @@ impl Verdict {
         }
     }
 
-    /// Works out how sure the batches are that others read. Where every unit of a stage reads all of another,
-    /// the least sure batch of that decides for all, so that it is looked for once.
+    /// Works out how sure the batches are that others read, stage by stage. While a job goes on nothing is sure
+    /// but what is sealed, so that mostly there is nothing to look at.
     pub(super) fn weigh_stages(&mut self, plan: &Plan) {
         for stage in plan.stages().filter(|stage| plan.is_read(*stage)) {
-            let own = |batch| self.own_assurance(stage, batch);
-            let mut sure: Vec<Assurance> = (0..plan.partition(stage).batches()).map(own).collect();
-            for upstream in plan.stage(stage).upstreams() {
-                let of = &self.read_as[usize::from(upstream)];
-                let least = of.iter().copied().min().unwrap_or_default();
-                if least < Assurance::Sealed {
-                    let is_all = plan
-                        .reads(stage, 0..1)
-                        .iter()
-                        .any(|read| read.stage == upstream && read.batches.len() == of.len());
-                    for (batch, sure) in (0..).zip(&mut sure) {
-                        let weakest =
-                            if is_all { least } else { self.assurance(plan, stage, batch) };
-                        *sure = (*sure).min(weakest);
-                    }
-                }
-            }
-            self.read_as[usize::from(stage)] = sure;
+            let is_any =
+                !self.audited.is_empty() || self.batches(stage).iter().any(|b| b.is_sealed);
+            let batches = if is_any { 0..plan.partition(stage).batches() } else { 0..0 };
+            let batches: Vec<Assurance> =
+                batches.map(|batch| self.assurance(plan, stage, batch)).collect();
+            let least = batches.iter().copied().min().unwrap_or_default();
+            self.read_as[usize::from(stage)] = Sureness { batches, least };
         }
     }
 }

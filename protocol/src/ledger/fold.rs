@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::assurance::{Audits, count_audits};
+use super::assurance::{Audits, Sureness, count_audits};
 use super::books::Books;
 use super::front::Logs;
 use super::layer::{At, Dirty, Ground, Layer, Rules, at, batches};
@@ -50,7 +50,7 @@ impl Fold {
             verdict: Verdict {
                 stages: layer.verdicts().to_vec(),
                 whole: vec![None; layer.verdicts().len()],
-                read_as: plan.stages().map(|_| Vec::new()).collect(),
+                read_as: plan.stages().map(|_| Sureness::default()).collect(),
                 ..Verdict::default()
             },
             layers: vec![layer],
@@ -117,6 +117,7 @@ impl Fold {
         for layer in &mut self.layers {
             judged.append(&mut layer.judge(ground, dirty.clone()));
         }
+        let known = self.layers.len();
         let before = self.verdict.convicted.keys().copied().collect::<BTreeSet<PeerId>>();
         let (result, convicted, used) = convict(ground, &mut self.layers, logs);
         let last = used.last().copied().unwrap_or(0);
@@ -124,7 +125,8 @@ impl Fold {
         self.count_audits(plan, last, is_complete.then_some(&sums.audits), &corrected);
         self.verdict.convicted = convicted;
         self.verdict.equivocators.clone_from(equivocators);
-        if self.layers[last].except != before {
+        // One that was just made has judged more than what was said since.
+        if self.layers[last].except != before || known <= last {
             judged.extend(plan.stages().flat_map(|stage| batches(plan, stage)));
         }
         self.show(plan, last, changed, judged, whole);

@@ -65,9 +65,14 @@ impl<'a> Ground<'a> {
         let own = self.batch_slot(at, roots)?;
         let range = self.plan.partition(stage).units_of(batch);
         let spoken = self.books.of_units(stage, range.clone());
+        // Whoever makes up slots of a unit makes us look for its right one once.
+        let mut right: Option<(u64, Option<Slot>)> = None;
         let unit_books = spoken.filter_map(|(slot, book)| {
             let About::Unit(unit) = slot.about else { return None };
-            (self.unit_slot(stage, unit, roots)? == *slot).then_some((unit, book))
+            let known = right.filter(|(of, _)| *of == unit);
+            let (_, own) =
+                *right.insert(known.unwrap_or_else(|| (unit, self.unit_slot(stage, unit, roots))));
+            (own? == *slot).then_some((unit, book))
         });
         Some(Evidence {
             at,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::assurance::{Assurance, Audited};
+use super::assurance::{Audited, Sureness};
 use crate::{About, Gathered, Hash, PeerId, Plan, Roots};
 
 /// The verdict on a whole job.
@@ -24,7 +24,7 @@ pub struct Verdict {
     /// How far each voter's audits have come, once every batch is settled; nobody's before.
     pub audited: BTreeMap<PeerId, Audited>,
     /// How sure each batch is of the stages that others read, together with everything it has read itself.
-    pub(super) read_as: Vec<Vec<Assurance>>,
+    pub(super) read_as: Vec<Sureness>,
 }
 
 /// Why a peer's votes count no more in this job.

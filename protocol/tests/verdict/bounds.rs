@@ -2,8 +2,9 @@
 
 use protocol::limits::{HEADS_MAX, LOG_STEPS_MAX, STEP_BYTES_MAX};
 use protocol::{
-    About, Abstention, Certificate, Hash, Inserted, Item, Leaves, ManifestError, Message, Policy,
-    Range, Reason, Refusal, Seal, Shown, SignedBody, Slot, Source, Step, StepId, Vote, encode,
+    About, Abstention, ByName, Certificate, Hash, Inserted, Item, Leaves, ManifestError, Message,
+    Policy, Range, Reason, Refusal, Seal, Shown, SignedBody, Slot, Source, Stage, Step, StepId,
+    Vote, encode,
 };
 
 use crate::world::{World, digest, key, network, peer, policy};
@@ -69,6 +70,23 @@ fn a_job_has_a_bounded_number_of_batches_over_all_stages() {
         manifest.check(),
         Err(ManifestError::Batches { stage: "third".to_owned(), batches })
     );
+}
+
+#[test]
+fn batches_that_read_whole_stages_are_bounded_together() {
+    let mut manifest = World::new(1, 3).plan.manifest().clone();
+    let mut stage = manifest.stages[0].clone();
+    (stage.source, stage.batch) = (Source::Range(Range { from: 0, to: 1 << 13, block: 1 }), 1);
+    let names = |buckets| Source::ByName(ByName { stage: 0, buckets });
+    let mut second = Stage { name: "second".to_owned(), source: names(1 << 11), ..stage.clone() };
+    manifest.stages = vec![stage.clone(), second.clone()];
+    assert_eq!(manifest.check(), Ok(()));
+    // That was all that is allowed.
+    second.links.reads.push(1);
+    let third = Stage { name: "third".to_owned(), links: second.links.clone(), ..stage };
+    manifest.stages.push(third);
+    let Err(ManifestError::Stage { stage, why }) = manifest.check() else { panic!("it passes") };
+    assert!(stage == "third" && why.contains("8192 batches that read all of 2048"), "{why}");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Stages, quorums and the submitter: what is derived from what, and who has to agree.
 
 use protocol::{
-    About, ByName, Certificate, Each, Gather, Hash, Item, Ledger, Policy, Shown, Slot, Source,
-    Stage, Standing, bucket_of, hash, merkle_root,
+    About, ByName, Certificate, Each, Gather, Hash, Item, Ledger, Policy, Read, Role, Shown, Slot,
+    Source, Stage, Standing, bucket_of, hash, merkle_root,
 };
 
 use crate::world::{
@@ -179,6 +179,28 @@ fn a_revoked_outcome_moves_the_slots_of_its_own_readers_and_no_others() {
     }
     assert_eq!(along.verdict(), ledger.last_verdict());
     assert!(along.take_touched().contains(&(1, 2)));
+}
+
+#[test]
+fn outcomes_have_another_name_wherever_a_guest_finds_them_elsewhere() {
+    let root = digest("root");
+    let name = |role, units: std::ops::Range<u64>, total| {
+        Read { stage: 0, role, units, batches: 0..1 }.name(root, total)
+    };
+    let names = [
+        name(Role::Single, 0..1, 10),
+        name(Role::Before, 0..1, 10),
+        name(Role::Many, 0..1, 10),
+        name(Role::Many, 2..3, 10),
+        name(Role::Many, 0..1, 1000),
+        name(Role::Bucket(4), 0..10, 10),
+        name(Role::Bucket(4), 0..10, 1000),
+    ];
+    let distinct: std::collections::BTreeSet<Hash> = names.into_iter().collect();
+    assert_eq!(distinct.len(), names.len());
+    // One outcome alone is at the same place, whichever it is.
+    assert_eq!(name(Role::Single, 7..8, 99), names[0]);
+    assert_eq!(name(Role::Before, 7..8, 99), names[1]);
 }
 
 #[test]

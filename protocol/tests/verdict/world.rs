@@ -114,6 +114,7 @@ impl World {
             stages,
             policy,
             priority: 0,
+            window: None,
         };
         manifest.check().unwrap();
         Self {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::{blob, dispatch, flood, idle, latency, spread, wire};
+use super::{blob, dispatch, flood, idle, latency, million, spread, wire, words};
 use crate::interrupt;
 
 /// What can be measured.
@@ -25,6 +25,10 @@ pub(crate) enum Figure {
     Wire(WireArgs),
     /// A node that hostile peers flood with invalid statements, and an honest job meanwhile
     Flood(FloodArgs),
+    /// Words of a large text, counted by a shuffle, each unit executed by two nodes and verified
+    Words(WordsArgs),
+    /// A million trivial units, one node killed and restarted in the middle
+    Million(MillionArgs),
 }
 
 #[derive(Clone, Debug, Args)]
@@ -122,6 +126,32 @@ pub(crate) struct FloodArgs {
     pub(crate) ground: Ground,
 }
 
+#[derive(Clone, Debug, Args)]
+pub(crate) struct WordsArgs {
+    /// Chunks of 4 MiB
+    #[arg(long, env = "TESTNET_CHUNKS", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub(crate) chunks: u64,
+    /// Runs, each on a network of its own, of which the median is told
+    #[arg(long, env = "TESTNET_RUNS", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=99))]
+    pub(crate) runs: u64,
+    /// A Python with Ray, to be measured in between
+    #[arg(long, env = "TESTNET_RAY", value_name = "PYTHON", requires = "programs")]
+    pub(crate) ray: Option<PathBuf>,
+    /// The folder of sys_ray.py
+    #[arg(long, env = "TESTNET_PROGRAMS", value_name = "DIR")]
+    pub(crate) programs: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) ground: Ground,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct MillionArgs {
+    #[arg(long, env = "TESTNET_UNITS", default_value_t = 1_000_000)]
+    pub(crate) units: u64,
+    #[command(flatten)]
+    pub(crate) ground: Ground,
+}
+
 pub(crate) fn run(figure: &Figure) -> anyhow::Result<ExitCode> {
     interrupt::listen()?;
     match figure {
@@ -132,6 +162,8 @@ pub(crate) fn run(figure: &Figure) -> anyhow::Result<ExitCode> {
         Figure::Idle(args) => idle::run(args)?,
         Figure::Wire(args) => wire::run(args)?,
         Figure::Flood(args) => flood::run(args)?,
+        Figure::Words(args) => words::run(args)?,
+        Figure::Million(args) => million::run(args)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -37,7 +37,7 @@ pub(super) fn run(args: &FloodArgs) -> anyhow::Result<()> {
     jobs.one()?;
     let calm = (0..CALM).map(|_| jobs.one()).collect::<anyhow::Result<Vec<f64>>>()?;
     let pid = flooded.pid().context("the node runs")?;
-    let (before, calm_peak) = (counts(flooded)?, procfs::peak_bytes(pid));
+    let (before, calm_peak) = (counts(flooded)?, procfs::own_peak_bytes(pid));
 
     let tcp = |address: &&String| address.contains("/tcp/");
     let address = flooded.addresses().iter().find(tcp).context("a TCP address")?.clone();
@@ -47,8 +47,9 @@ pub(super) fn run(args: &FloodArgs) -> anyhow::Result<()> {
     while before.at.elapsed() < Duration::from_secs(args.seconds) {
         busy.push(jobs.one()?);
     }
-    let (after, peak) = (counts(flooded)?, procfs::peak_bytes(pid));
+    // What is sent until all have stopped is heard until then, too.
     let sent = crowd.end();
+    let (after, peak) = (counts(flooded)?, procfs::own_peak_bytes(pid));
     ensure!(flooded.pid() == Some(pid), "the node did not live through it");
     fleet.stop()?;
 

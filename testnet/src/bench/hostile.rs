@@ -231,6 +231,7 @@ fn expired(priority: u64) -> Announcement {
         priority: 0,
         level: 0,
         stamp: None,
+        feed: None,
     }
 }
 

@@ -33,31 +33,59 @@ struct Line {
     cpu_us_per_task: f64,
 }
 
+/// One count of the words of 256 MiB; each task runs once, and nothing is verified.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct WordsRun {
+    pub(super) variant: String,
+    pub(super) wall_s: f64,
+    pub(super) cpu_s: f64,
+    /// The digest of all words and counts, how many words differ, and how many there are.
+    pub(super) check: (String, u64, u64),
+}
+
 /// Runs the first workload of every peer.
 pub(super) fn w1(venv: &Path, programs: &Path) -> anyhow::Result<Vec<PeerRun>> {
     let lab = tempfile::Builder::new().prefix("peers-").tempdir()?;
     let python = venv.join("bin/python");
-    // A relative name of a program is looked up after the change of folder.
-    let python = std::path::absolute(&python)?;
     let mut found = Vec::new();
     for program in PROGRAMS {
-        table::talk(format!("measuring {program}"));
-        let output = Command::new(&python)
-            .args([program, "w1"])
-            .current_dir(programs)
-            .env("PEERS_LAB", lab.path())
-            .env("PEERS_REPS", RUNS)
-            // They run under the same load as we do.
-            .env("PEERS_QUIET_S", "0")
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .stdin(Stdio::null())
-            .stderr(Stdio::inherit())
-            .output()
-            .with_context(|| format!("{} {program}", python.display()))?;
-        ensure!(output.status.success(), "{program} ended with {}", output.status);
-        found.extend(medians(&String::from_utf8_lossy(&output.stdout)));
+        found.extend(medians(&printed(&python, programs, [program, "w1"], lab.path())?));
     }
     Ok(found)
+}
+
+/// Counts with Ray the words of the text below `lab`.
+pub(super) fn w7(python: &Path, programs: &Path, lab: &Path) -> anyhow::Result<Vec<WordsRun>> {
+    let text = printed(python, programs, ["sys_ray.py", "w7"], lab)?;
+    let runs: Vec<WordsRun> =
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    ensure!(!runs.is_empty(), "sys_ray.py has printed no run of w7: {text}");
+    Ok(runs)
+}
+
+fn printed(
+    python: &Path,
+    programs: &Path,
+    [program, workload]: [&str; 2],
+    lab: &Path,
+) -> anyhow::Result<String> {
+    // A relative name of a program is looked up after the change of folder.
+    let python = std::path::absolute(python)?;
+    table::talk(format!("measuring {program}"));
+    let output = Command::new(&python)
+        .args([program, workload])
+        .current_dir(programs)
+        .env("PEERS_LAB", lab)
+        .env("PEERS_REPS", RUNS)
+        // They run under the same load as we do.
+        .env("PEERS_QUIET_S", "0")
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("{} {program}", python.display()))?;
+    ensure!(output.status.success(), "{program} ended with {}", output.status);
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Several runs of one variant become one.

@@ -14,6 +14,8 @@ const SUBMITTER: usize = 2;
 fn whoever_is_killed_comes_back_and_executes_nothing_again_that_it_voted_on() {
     play(3, |fleet, deadline| {
         let job = hand_over(fleet.member(SUBMITTER).client()?, &example("fractal")?)?;
+        // It may be asked before it has heard of the job.
+        fleet.member(WORKER).client()?.open(job)?;
         let mut killed = Vec::new();
         for (victim, witness, fifths) in
             [(BOOTSTRAP, WORKER, 1), (SUBMITTER, WORKER, 2), (WORKER, SUBMITTER, 3)]

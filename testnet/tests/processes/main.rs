@@ -9,3 +9,4 @@ mod harness;
 mod leaving;
 mod liars;
 mod noise;
+mod stages;

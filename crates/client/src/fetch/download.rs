@@ -16,6 +16,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(60);
 const REDIRECTS_MAX: u32 = 5;
 /// Failures in a row, between which not a byte came.
 const FAILURES_MAX: u32 = 5;
+/// How much is passed over between two looks at the clock.
+const PASSED_BYTES: usize = 64 << 10;
 
 /// Reads what lies at an address. Errors hold a [`FetchError`].
 pub(crate) struct Download {
@@ -200,12 +202,13 @@ impl Download {
         }
         self.total = number(answer.headers(), header::CONTENT_LENGTH);
         let mut body = reader(answer);
-        match io::copy(&mut body.by_ref().take(self.at), &mut io::sink()) {
-            Ok(passed) if passed == self.at => {
+        match pass_over(&mut body, self.at, self.until) {
+            Ok(Passed::All) => {
                 self.state = State::Connected(body);
                 Ok(())
             }
-            Ok(_) => self.broken("the connection ended too early".to_owned()),
+            Ok(Passed::Late) => Err(FetchError::Late { within: self.within }),
+            Ok(Passed::Less) => self.broken("the connection ended too early".to_owned()),
             Err(error) => self.broken(describe_io(&error)),
         }
     }
@@ -241,6 +244,34 @@ impl Read for Download {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.next(buffer).map_err(io::Error::other)
     }
+}
+
+/// How far something was passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Passed {
+    All,
+    /// There was no more.
+    Less,
+    Late,
+}
+
+/// Reads so many bytes for nothing, in pieces: a server that drips must not hold anybody for longer.
+pub(super) fn pass_over(body: &mut dyn Read, bytes: u64, until: Instant) -> io::Result<Passed> {
+    let mut left = bytes;
+    let mut buffer = vec![0; PASSED_BYTES];
+    while left != 0 {
+        if until <= Instant::now() {
+            return Ok(Passed::Late);
+        }
+        let len = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        match body.read(&mut buffer[..len]) {
+            Ok(0) => return Ok(Passed::Less),
+            Ok(len) => left -= len as u64,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Passed::All)
 }
 
 fn reader(answer: Response<Body>) -> Box<dyn Read + Send> {

@@ -1,14 +1,14 @@
 //! Downloads from a server in this process, which answers what a test tells it.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use protocol::Hash;
 
 use super::FetchError;
-use super::download::Download;
+use super::download::{Download, Passed, pass_over};
 use super::place::{Place, shown};
 use crate::UrlSpec;
 
@@ -30,9 +30,10 @@ impl Server {
                 let mut head = String::new();
                 let mut lines = BufReader::new(stream.try_clone().unwrap());
                 while lines.read_line(&mut head).unwrap() > 2 {}
+                // Before the answer: who has read that may ask at once what was asked.
+                let _ = heads.send(head);
                 // Who has had enough hangs up.
                 let _ = stream.write_all(&answer);
-                let _ = heads.send(head);
             }
         });
         Self { address, asked }
@@ -101,6 +102,30 @@ fn what_comes_again_from_the_start_is_passed_over() {
     let server = Server::new(vec![whole("123"), whole("12345678")]);
     let spec = UrlSpec { blake3: hash(b"12345678"), ..server.spec("/x") };
     assert_eq!(fetch(&spec), Ok("12345678".to_owned()));
+}
+
+/// Gives a byte each time that it is asked, and never ends.
+struct Drip {
+    asked: u64,
+}
+
+impl Read for Drip {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.asked += 1;
+        assert!(self.asked < 1000, "nobody looks at the clock");
+        buffer[0] = 0;
+        Ok(1)
+    }
+}
+
+#[test]
+fn what_is_passed_over_has_to_come_in_time_too() {
+    let mut drip = Drip { asked: 0 };
+    assert_eq!(pass_over(&mut drip, u64::MAX, Instant::now()).unwrap(), Passed::Late);
+    let later = Instant::now() + Duration::from_secs(3600);
+    assert_eq!(pass_over(&mut drip, 100, later).unwrap(), Passed::All);
+    assert_eq!(drip.asked, 100, "not a byte too many");
+    assert_eq!(pass_over(&mut &b"12"[..], 3, later).unwrap(), Passed::Less);
 }
 
 #[test]

@@ -21,9 +21,9 @@ use crate::{BlobSource, Draft};
 /// A node on this machine takes a connection at once, or not at all.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Results and blobs may have to come through the network first.
-const ANSWER_WITHIN: Duration = Duration::from_secs(15 * 60);
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(15 * 60);
 /// A large job's stamp takes the node hours to make.
-const SUBMITTED_WITHIN: Duration = Duration::from_secs(3 * 86_400);
+pub(super) const SUBMITTED_WITHIN: Duration = Duration::from_secs(3 * 86_400);
 /// The node sends something at least every 15 s where it streams.
 const SILENCE_MAX: Duration = Duration::from_secs(15 * 60);
 /// An answer that is read as a whole.
@@ -135,9 +135,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub fn events(&self, job: JobId) -> Result<Events, ClientError> {
-        let path = format!("/api/v1/jobs/{job}/events");
-        let answer = self.answered(self.request(&path).call())?;
-        Ok(Events::new(self.address.clone(), Box::new(answer.into_body().into_reader())))
+        self.follow(&format!("/api/v1/jobs/{job}/events"))
     }
 
     /// Lets the node look for a job that it may not know yet.
@@ -314,12 +312,17 @@ impl Client {
         Ok(text)
     }
 
+    pub(super) fn follow<T: DeserializeOwned>(&self, path: &str) -> Result<Events<T>, ClientError> {
+        let answer = self.answered(self.request(path).call())?;
+        Ok(Events::new(self.address.clone(), Box::new(answer.into_body().into_reader())))
+    }
+
     fn bytes(&self, path: &str) -> Result<Box<dyn Read + Send>, ClientError> {
         let answer = self.answered(self.request(path).call())?;
         Ok(Box::new(answer.into_body().into_with_config().limit(u64::MAX).reader()))
     }
 
-    fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+    pub(super) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         read_json(self.answered(self.request(path).call())?)
     }
 
@@ -327,7 +330,7 @@ impl Client {
         self.post_json(path, &serde_json::Map::new(), ANSWER_WITHIN)
     }
 
-    fn post_json<T: DeserializeOwned>(
+    pub(super) fn post_json<T: DeserializeOwned>(
         &self,
         path: &str,
         body: &impl Serialize,
@@ -391,6 +394,6 @@ fn read_json<T: DeserializeOwned>(mut answer: Response<Body>) -> Result<T, Clien
 }
 
 /// A text of the user's as one segment of a path: what is no letter or digit matches nothing.
-fn segment(text: &str) -> String {
+pub(super) fn segment(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(128).collect()
 }

@@ -1,6 +1,9 @@
-//! Server-sent events as an iterator: a job's state whenever it changes.
+//! Server-sent events as an iterator: a job's or feed's state whenever it changes.
 
 use std::io::{BufRead, BufReader, Read};
+use std::marker::PhantomData;
+
+use serde::de::DeserializeOwned;
 
 use crate::ClientError;
 use crate::api::JobStatus;
@@ -8,19 +11,20 @@ use crate::api::JobStatus;
 /// A job of a million units in trouble has long lists; nothing needs more than this.
 const EVENT_BYTES_MAX: u64 = 16 << 20;
 
-/// The states of a job, the present one first; ends when the node ends the stream.
+/// The states of something, the present one first; ends when the node ends the stream.
 #[expect(missing_debug_implementations, reason = "a reader has nothing to show")]
-pub struct Events {
+pub struct Events<T = JobStatus> {
     address: String,
     lines: BufReader<Box<dyn Read + Send>>,
+    states: PhantomData<T>,
 }
 
-impl Events {
+impl<T: DeserializeOwned> Events<T> {
     pub(super) fn new(address: String, reader: Box<dyn Read + Send>) -> Self {
-        Self { address, lines: BufReader::new(reader) }
+        Self { address, lines: BufReader::new(reader), states: PhantomData }
     }
 
-    fn next_event(&mut self) -> Result<Option<JobStatus>, ClientError> {
+    fn next_event(&mut self) -> Result<Option<T>, ClientError> {
         let mut data = String::new();
         loop {
             let mut line = Vec::new();
@@ -52,8 +56,8 @@ impl Events {
     }
 }
 
-impl Iterator for Events {
-    type Item = Result<JobStatus, ClientError>;
+impl<T: DeserializeOwned> Iterator for Events<T> {
+    type Item = Result<T, ClientError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.next_event().transpose()

@@ -3,6 +3,7 @@
 mod client;
 mod error;
 mod events;
+mod feeds;
 mod home;
 
 #[cfg(test)]

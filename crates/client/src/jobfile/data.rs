@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use protocol::Hash;
+use serde::{Deserialize, Serialize};
 
 /// `parts = { … }`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +69,7 @@ pub enum Form {
 }
 
 /// When a part of whole records is full.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fill {
     pub size: Amount,
     /// Whether the records themselves say where parts end, so that an edit moves few of them.
@@ -78,7 +79,8 @@ pub struct Fill {
 }
 
 /// How much at most goes into a part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Amount {
     Records(u64),
     Bytes(u64),

@@ -309,8 +309,11 @@ fn a_stage_has_exactly_one_source() {
     let why = |lines: &str| stage(lines).unwrap_err().0;
     assert!(why("").contains("stage `s` does not say how its units arise"));
     assert!(why("range = { to = 1 }\ngather = \"t\"").contains("range and gather"));
-    assert!(why("each = \"t\"").contains("`each` is not in this version"));
-    assert!(why("by_name = \"t\"").contains("`by_name` is not in this version"));
+    assert!(why("by_name = \"t\"").contains("by_name"));
+    assert!(why("by_name = { stage = \"t\" }").contains("lacks `buckets`"));
+    assert!(why("by_name = { stage = \"t\", buckets = 0 }").contains("`buckets` is 0"));
+    assert!(why("gather = { stage = \"t\", fan_in = 1 }").contains("`fan_in` is 1"));
+    assert!(why("each = \"t\"\nsegments = 0").contains("`segments` is 0"));
     assert!(why("range = { from = 5, to = 5 }").contains("is empty"));
     assert!(why("grid = {}").contains("no axes"));
     assert!(why("grid = { x = [] }").contains("no values"));

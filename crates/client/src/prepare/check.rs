@@ -31,7 +31,7 @@ const LARGE_DATA_BYTES: u64 = 1 << 30;
 
 /// Whatever may not be meant, in the order of the job file.
 pub fn check(prepared: &Prepared) -> Vec<Warning> {
-    let Prepared { draft, chosen_batches, .. } = prepared;
+    let Prepared { draft, firsts, chosen_batches, .. } = prepared;
     let mut warnings = Vec::new();
     match (draft.policy.quorum, draft.policy.audit_ppm) {
         (1, 0) => warnings.push(Warning::Unverified),
@@ -39,7 +39,8 @@ pub fn check(prepared: &Prepared) -> Vec<Warning> {
         (_, 0) => warnings.push(Warning::NoAudits),
         (_, _) => {}
     }
-    for (stage, units) in draft.stages.iter().zip(draft.unit_counts()) {
+    let stages = draft.stages.iter().zip(draft.unit_counts());
+    for (stage, units) in stages.filter(|(stage, _)| firsts.contains(&stage.name)) {
         let name = || stage.name.clone();
         let batch = stage.batch;
         if 1 < units && chosen_batches.contains(&stage.name) {

@@ -32,7 +32,7 @@ pub(super) struct Dataset {
 }
 
 /// Standard input, until somebody has read it.
-pub(super) type Stdin<'i> = Option<&'i mut dyn Read>;
+pub(crate) type Stdin<'i> = Option<&'i mut dyn Read>;
 
 /// Finds and cuts a dataset; paths are relative to `folder`.
 pub(super) fn dataset(
@@ -92,7 +92,7 @@ fn files(folder: &Path, text: &str, path: &Path, recursive: bool) -> Result<Foun
 }
 
 /// The parts of several streams, named by their zero-padded numbers.
-fn numbered(
+pub(crate) fn numbered(
     cuts: impl Iterator<Item = Result<Vec<BlobSource>, PrepareError>>,
     path: &Path,
 ) -> Result<Found, PrepareError> {
@@ -137,6 +137,15 @@ fn cut_stream(
         Cut::Records { .. } => unpacked(reader).map_err(PrepareError::unreadable(name))?,
         Cut::Bytes(_) | Cut::File { .. } => Box::new(reader),
     };
+    cut_plain(&mut reader, name, by)
+}
+
+/// The same of bytes that are taken as they are.
+pub(crate) fn cut_plain(
+    reader: &mut dyn Read,
+    name: &Path,
+    by: Cut,
+) -> Result<Vec<BlobSource>, PrepareError> {
     let mut spool = Spool::new(name)?;
     let mut cutter = Cutter::new(by);
     let mut buffer = vec![0; READ_BYTES];

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use protocol::limits::{MODULE_BYTES_MAX, TREE_BYTES_MAX, TREE_ENTRIES_MAX};
+use protocol::limits::{MODULE_BYTES_MAX, STAGES_MAX, TREE_BYTES_MAX, TREE_ENTRIES_MAX};
 use protocol::{ManifestError, TreeError};
 
 use crate::Unreachable;
@@ -56,6 +56,12 @@ pub enum PrepareError {
          repeated twice", stages.join(", ")
     )]
     Repeat { stages: Vec<String> },
+    #[error("two stages are named `{stage}`")]
+    TwoStages { stage: String },
+    #[error("stage `{stage}` has `first_files` and is in no `[[repeat]]`")]
+    NoLoop { stage: String },
+    #[error("loops, levels of trees and segments make more than {STAGES_MAX} stages together")]
+    TooManyStages,
     /// The finished manifest breaks a rule.
     #[error("{}: {source}", path.display())]
     Manifest { path: PathBuf, source: ManifestError },
@@ -97,6 +103,12 @@ impl PrepareError {
             Self::TreeTooLarge { .. } => "use shorter names, or put several files into one".into(),
             Self::NoSuchStage { earlier, .. } if earlier.is_empty() => {
                 "put the stage that is read above this one".into()
+            }
+            Self::TwoStages { .. } => "give each stage a name of its own".into(),
+            Self::NoLoop { .. } => "put them into `files`, or the stage into a loop".into(),
+            Self::TooManyStages => {
+                "take fewer rounds or segments with more work in each, or cut the job into several"
+                    .into()
             }
             Self::Repeat { .. } => {
                 "list neighbouring stages in the order in which they stand in the job file".into()

@@ -23,8 +23,10 @@ use crate::{
 pub struct Prepared {
     pub draft: Draft,
     pub blobs: Vec<BlobSource>,
-    /// Stages whose batch the client chose.
-    pub chosen_batches: Vec<String>,
+    /// Of each stage of the job file the first that it became: rounds, levels and segments are alike.
+    pub firsts: BTreeSet<String>,
+    /// Those of them whose batch the client chose.
+    pub chosen_batches: BTreeSet<String>,
     /// What the policy was to reach.
     pub goal: Goal,
 }
@@ -57,7 +59,7 @@ pub fn prepare(job: JobFile) -> Result<Prepared, PrepareError> {
 }
 
 /// The same, with something else as standard input.
-pub(super) fn prepare_with(job: JobFile, stdin: Stdin<'_>) -> Result<Prepared, PrepareError> {
+pub(crate) fn prepare_with(job: JobFile, stdin: Stdin<'_>) -> Result<Prepared, PrepareError> {
     let (blobs, known) = Default::default();
     let mut preparation = Preparation { folder: job.folder, blobs, known, stdin };
     let mut bases: BTreeMap<usize, DraftStage> = BTreeMap::new();
@@ -78,9 +80,10 @@ pub(super) fn prepare_with(job: JobFile, stdin: Stdin<'_>) -> Result<Prepared, P
         }
         unrolled.add(turn, spec, base)?;
     }
+    let Unrolled { stages, firsts, .. } = unrolled;
     let chosen = job.stages.iter().filter(|spec| spec.batch.is_none());
-    let chosen_batches = chosen.map(|spec| spec.name.clone()).collect();
-    let stages = unrolled.stages;
+    let chosen_batches = chosen.filter_map(|spec| firsts.get(&spec.name)).cloned().collect();
+    let firsts = firsts.into_values().collect();
     let draft = Draft {
         name: job.name,
         description: job.description,
@@ -91,7 +94,7 @@ pub(super) fn prepare_with(job: JobFile, stdin: Stdin<'_>) -> Result<Prepared, P
         no_memo: false,
     };
     let goal = job.goal;
-    let mut prepared = Prepared { draft, blobs: preparation.blobs, chosen_batches, goal };
+    let mut prepared = Prepared { draft, blobs: preparation.blobs, firsts, chosen_batches, goal };
     if let Err(source) = prepared.manifest().check() {
         return Err(PrepareError::Manifest { path: job.path, source });
     }

@@ -21,7 +21,10 @@ mod tests;
 
 pub use batch::default_batch;
 pub use check::{Warning, check};
+pub(crate) use data::{cut_plain, numbered};
 pub use error::PrepareError;
+pub(crate) use job::prepare_with;
 pub use job::{Prepared, prepare};
 pub use source::BlobSource;
+pub(crate) use tree::tree;
 pub use tree::{Packed, pack};

@@ -1,5 +1,6 @@
 //! Files by a pattern: `*`, `?` and `[…]` within a name, `**` for folders within folders.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use glob::{MatchOptions, Pattern};
@@ -29,61 +30,70 @@ pub(super) fn find(folder: &Path, text: &str) -> Result<Vec<(String, PathBuf)>, 
     let patterns = parts.iter().map(|part| Pattern::new(part));
     let patterns: Vec<Pattern> =
         patterns.collect::<Result<_, _>>().map_err(|e| refuse(e.msg.to_owned()))?;
-    let mut found = Vec::new();
-    walk(&start, "", &patterns, &mut found)?;
+    let mut search = Search::default();
+    search.walk(&start, "", &patterns)?;
+    let mut found = search.found;
     found.sort();
-    found.dedup();
     match found.is_empty() {
         true => Err(refuse("no file matches it".to_owned())),
         false => Ok(found),
     }
 }
 
-fn walk(
-    path: &Path,
-    name: &str,
-    patterns: &[Pattern],
-    found: &mut Vec<(String, PathBuf)>,
-) -> Result<(), PrepareError> {
-    let Some((pattern, rest)) = patterns.split_first() else {
-        if found.len() == TREE_ENTRIES_MAX {
-            return Err(PrepareError::TooMany { path: path.to_owned() });
-        }
-        found.push((name.to_owned(), path.to_owned()));
-        return Ok(());
-    };
-    let deep = pattern.as_str() == "**";
-    if deep {
-        walk_in(path, name, rest, found)?;
-    }
-    let here = std::fs::read_dir(if path == Path::new("") { Path::new(".") } else { path });
-    for child in here.map_err(PrepareError::unreadable(path))? {
-        let child = child.map_err(PrepareError::unreadable(path))?;
-        let (file_name, path) = (child.file_name(), path.join(child.file_name()));
-        let lossy = file_name.to_string_lossy();
-        if deep {
-            // Links to folders are not followed here: one could lead in a circle.
-            if child.file_type().is_ok_and(|kind| kind.is_dir()) && !lossy.starts_with('.') {
-                walk(&path, &below(name, &path, &lossy)?, patterns, found)?;
-            }
-        } else if pattern.matches_with(&lossy, HOW) {
-            walk_in(&path, &below(name, &path, &lossy)?, rest, found)?;
-        }
-    }
-    Ok(())
+/// What was found, and where it was looked for already: several `**` lead to one place in many ways.
+#[derive(Debug, Default)]
+struct Search {
+    found: Vec<(String, PathBuf)>,
+    /// Each place with the number of patterns that were left there.
+    seen: BTreeSet<(PathBuf, usize)>,
 }
 
-/// Goes on in a folder, or ends with a file.
-fn walk_in(
-    path: &Path,
-    name: &str,
-    rest: &[Pattern],
-    found: &mut Vec<(String, PathBuf)>,
-) -> Result<(), PrepareError> {
-    if rest.is_empty() || path.is_dir() || path == Path::new("") {
-        walk(path, name, rest, found)?;
+impl Search {
+    fn walk(&mut self, path: &Path, name: &str, patterns: &[Pattern]) -> Result<(), PrepareError> {
+        if !self.seen.insert((path.to_owned(), patterns.len())) {
+            return Ok(());
+        }
+        let Some((pattern, rest)) = patterns.split_first() else {
+            if self.found.len() == TREE_ENTRIES_MAX {
+                return Err(PrepareError::TooMany { path: path.to_owned() });
+            }
+            self.found.push((name.to_owned(), path.to_owned()));
+            return Ok(());
+        };
+        let deep = pattern.as_str() == "**";
+        // At the end `**` stands for all files, and not for the folders that they are in.
+        let all_files = deep && rest.is_empty();
+        if deep && !all_files {
+            self.walk_in(path, name, rest)?;
+        }
+        let here = std::fs::read_dir(if path == Path::new("") { Path::new(".") } else { path });
+        for child in here.map_err(PrepareError::unreadable(path))? {
+            let child = child.map_err(PrepareError::unreadable(path))?;
+            let (file_name, path) = (child.file_name(), path.join(child.file_name()));
+            let lossy = file_name.to_string_lossy();
+            if deep {
+                // Links to folders are not followed here: one could lead in a circle.
+                if lossy.starts_with('.') {
+                    continue;
+                } else if child.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    self.walk(&path, &below(name, &path, &lossy)?, patterns)?;
+                } else if all_files && !path.is_dir() {
+                    self.walk(&path, &below(name, &path, &lossy)?, rest)?;
+                }
+            } else if pattern.matches_with(&lossy, HOW) {
+                self.walk_in(&path, &below(name, &path, &lossy)?, rest)?;
+            }
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Goes on in a folder, or ends with a file.
+    fn walk_in(&mut self, path: &Path, name: &str, rest: &[Pattern]) -> Result<(), PrepareError> {
+        if rest.is_empty() || path.is_dir() || path == Path::new("") {
+            self.walk(path, name, rest)?;
+        }
+        Ok(())
+    }
 }
 
 fn below(name: &str, path: &Path, child: &str) -> Result<String, PrepareError> {

@@ -5,6 +5,9 @@ use memchr::{memchr_iter, memchr2};
 use super::wrong::{Place, Why, Wrong};
 use crate::Form;
 
+/// Nothing is wrong so far.
+pub(super) type Checked = Result<(), Wrong>;
+
 /// Finds the ends of records, whatever the pieces are in which it sees the bytes.
 #[derive(Debug)]
 pub(super) enum Scanner {
@@ -29,11 +32,7 @@ impl Scanner {
     }
 
     /// Tells `end` where in these bytes records end.
-    pub(super) fn scan(
-        &mut self,
-        bytes: &[u8],
-        end: impl FnMut(usize) -> Result<(), Wrong>,
-    ) -> Result<(), Wrong> {
+    pub(super) fn scan(&mut self, bytes: &[u8], end: impl FnMut(usize) -> Checked) -> Checked {
         match self {
             Self::Lines(Lines) => memchr_iter(b'\n', bytes).map(|at| at + 1).try_for_each(end),
             Self::Fixed(fixed) => fixed.scan(bytes, end),
@@ -44,7 +43,7 @@ impl Scanner {
     }
 
     /// Whether what came last is a whole record, though nothing ends it.
-    pub(super) fn finish(&mut self) -> Result<(), Wrong> {
+    pub(super) fn finish(&mut self) -> Checked {
         match self {
             Self::Lines(Lines) | Self::Fasta(_) => Ok(()),
             Self::Fixed(fixed) => fixed.finish(),
@@ -67,11 +66,7 @@ pub(super) struct Fixed {
 }
 
 impl Fixed {
-    fn scan(
-        &mut self,
-        bytes: &[u8],
-        mut end: impl FnMut(usize) -> Result<(), Wrong>,
-    ) -> Result<(), Wrong> {
+    fn scan(&mut self, bytes: &[u8], mut end: impl FnMut(usize) -> Checked) -> Checked {
         let mut at = 0;
         loop {
             let left = bytes.len() - at;
@@ -87,7 +82,7 @@ impl Fixed {
         }
     }
 
-    fn finish(&self) -> Result<(), Wrong> {
+    fn finish(&self) -> Checked {
         if self.filled == 0 {
             return Ok(());
         }
@@ -104,11 +99,7 @@ pub(super) struct Fasta {
 }
 
 impl Fasta {
-    fn scan(
-        &mut self,
-        bytes: &[u8],
-        mut end: impl FnMut(usize) -> Result<(), Wrong>,
-    ) -> Result<(), Wrong> {
+    fn scan(&mut self, bytes: &[u8], mut end: impl FnMut(usize) -> Checked) -> Checked {
         if !self.begun && bytes.first().is_some_and(|first| *first != b'>') {
             return Err(Wrong { place: Place::Line(1), why: Why::FastaStart });
         }
@@ -136,11 +127,7 @@ pub(super) struct Fastq {
 }
 
 impl Fastq {
-    fn scan(
-        &mut self,
-        bytes: &[u8],
-        mut end: impl FnMut(usize) -> Result<(), Wrong>,
-    ) -> Result<(), Wrong> {
+    fn scan(&mut self, bytes: &[u8], mut end: impl FnMut(usize) -> Checked) -> Checked {
         let mut from = 0;
         for at in memchr_iter(b'\n', bytes) {
             self.take(&bytes[from..at]);
@@ -160,7 +147,7 @@ impl Fastq {
         self.len += piece.len() as u64;
     }
 
-    fn end_line(&mut self) -> Result<(), Wrong> {
+    fn end_line(&mut self) -> Checked {
         let len = self.len - u64::from(self.last == Some(b'\r'));
         let wrong = |why| Err(Wrong { place: Place::Line(self.lines + 1), why });
         match self.lines % 4 {
@@ -177,7 +164,7 @@ impl Fastq {
         Ok(())
     }
 
-    fn finish(&mut self) -> Result<(), Wrong> {
+    fn finish(&mut self) -> Checked {
         match (self.lines % 4, self.len) {
             (0, 0) => Ok(()),
             (3, _) => self.end_line(),
@@ -209,11 +196,7 @@ enum Quote {
 }
 
 impl Csv {
-    fn scan(
-        &mut self,
-        bytes: &[u8],
-        mut end: impl FnMut(usize) -> Result<(), Wrong>,
-    ) -> Result<(), Wrong> {
+    fn scan(&mut self, bytes: &[u8], mut end: impl FnMut(usize) -> Checked) -> Checked {
         let mut from = 0;
         while from < bytes.len() {
             if let Quote::Closing = self.quote {
@@ -244,7 +227,7 @@ impl Csv {
         Ok(())
     }
 
-    fn finish(&self) -> Result<(), Wrong> {
+    fn finish(&self) -> Checked {
         match self.quote {
             Quote::Out | Quote::Closing => Ok(()),
             Quote::In => Err(Wrong { place: Place::Line(self.opened), why: Why::OpenQuote }),

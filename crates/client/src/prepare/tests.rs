@@ -169,7 +169,7 @@ fn a_module_must_be_a_core_module() {
 fn a_gather_names_an_earlier_stage() {
     let folder = folder(&[]);
     let (why, hint) = stage(folder.path(), "gather = \"s\"").unwrap_err();
-    assert!(why.contains("gathers `s`") && hint.contains("above"), "{why} {hint}");
+    assert!(why.contains("reads `s`") && hint.contains("above"), "{why} {hint}");
     let (why, _) = stage(folder.path(), "range = { to = 4 }\nargs = [\"{indx}\"]").unwrap_err();
     assert!(why.contains("`{indx}`") && why.contains("index, start, end"), "{why}");
 }
@@ -261,4 +261,120 @@ fn a_target_becomes_a_policy_or_a_refusal_that_says_what_could_be() {
     let (why, hint) = prepared("target = 1e-3\nquorum = 2", 64).unwrap_err();
     assert!(why.contains("job.toml: a target error of 0.1 % cannot be promised"), "{why}");
     assert!(hint.contains("quorum = 5 with audit = 0.1 reaches it"), "{hint}");
+}
+
+fn job(folder: &Path, text: &str) -> Result<Prepared, (String, String)> {
+    let text = format!("name = \"x\"\n{}", text.replace("module", "module = \"m.wasm\""));
+    let job = JobFile::parse(&folder.join("job.toml"), &text).unwrap();
+    prepare(job).map_err(|error| (error.to_string(), error.hint()))
+}
+
+fn shape(prepared: &Prepared) -> Vec<(String, u64)> {
+    let names = prepared.draft.stages.iter().map(|stage| stage.name.clone());
+    names.zip(prepared.draft.unit_counts()).collect()
+}
+
+#[test]
+fn a_fan_in_takes_as_many_levels_as_leave_one_unit() {
+    let folder = folder(&[]);
+    let text = "[[stage]]\nname = \"map\"\nmodule\nrange.to = 10000\n\
+                [[stage]]\nname = \"sum\"\nmodule\ngather = { stage = \"map\", fan_in = 16 }\n\
+                [[stage]]\nname = \"show\"\nmodule\ngather = \"sum\"\n";
+    let prepared = job(folder.path(), text).unwrap();
+    let named = |name: &str, units| (name.to_owned(), units);
+    assert_eq!(
+        shape(&prepared),
+        [("map", 10_000), ("sum.1", 625), ("sum.2", 40), ("sum.3", 3), ("sum.4", 1), ("show", 1)]
+            .map(|(name, units)| named(name, units))
+    );
+    let mounts = prepared.draft.stages.iter().map(|stage| stage.links.mount.as_str());
+    assert_eq!(mounts.collect::<Vec<_>>(), ["", "map", "map", "map", "sum", ""]);
+    let plan = protocol::Plan::new(prepared.manifest());
+    let last = plan.reads(4, 0..1);
+    assert_eq!((last[0].stage, last[0].units.clone()), (3, 0..3));
+    assert!((0..625).all(|unit| plan.reads(1, unit..unit + 1)[0].units.clone().count() <= 16));
+}
+
+#[test]
+fn a_loop_is_written_out_and_reads_the_round_before() {
+    let folder = folder(&[("start", b"0")]);
+    let text = "[[stage]]\nname = \"assign\"\nmodule\nrange.to = 4\nreads = [\"update\"]\n\
+                first_files = { start = \"start\" }\n\
+                [[stage]]\nname = \"update\"\nmodule\ngather = \"assign\"\n\
+                [[stage]]\nname = \"show\"\nmodule\neach = \"update\"\nsegments = 2\n\
+                [[repeat]]\nstages = [\"assign\", \"update\"]\ntimes = 3\n";
+    let prepared = job(folder.path(), text).unwrap();
+    let names: Vec<String> = shape(&prepared).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(
+        names,
+        [
+            "assign.1", "update.1", "assign.2", "update.2", "assign.3", "update.3", "show.1",
+            "show.2"
+        ]
+    );
+    let stages = &prepared.draft.stages;
+    let reads: Vec<&[u16]> = stages.iter().map(|stage| stage.links.reads.as_slice()).collect();
+    assert_eq!(reads, [&[][..], &[], &[1], &[], &[3], &[], &[], &[]]);
+    let converges: Vec<bool> = stages.iter().map(|stage| stage.links.converges).collect();
+    assert_eq!(converges, [false, false, true, true, true, true, false, false]);
+    assert_eq!((stages[0].inputs.len(), stages[2].inputs.len()), (1, 0));
+    assert_eq!(stages[7].links.continues, Some(6));
+    assert_eq!(stages[5].links.mount, "update");
+}
+
+#[test]
+fn a_loop_of_stages_that_are_no_neighbours_and_a_cycle_are_refused() {
+    let folder = folder(&[]);
+    let two = "[[stage]]\nname = \"a\"\nmodule\nrange.to = 4\n\
+               [[stage]]\nname = \"b\"\nmodule\ngather = \"a\"\n";
+    for stages in ["\"b\", \"a\"", "\"a\", \"c\""] {
+        let text = format!("{two}[[repeat]]\nstages = [{stages}]\ntimes = 2\n");
+        let (why, hint) = job(folder.path(), &text).unwrap_err();
+        assert!(why.contains("[[repeat]]") && hint.contains("neighbouring"), "{why} {hint}");
+    }
+    let cycle = two.replace("range.to = 4", "each = \"b\"");
+    let (why, hint) = job(folder.path(), &cycle).unwrap_err();
+    assert!(why.contains("`a` reads `b`") && hint.contains("above"), "{why} {hint}");
+    let many = format!("{two}[[repeat]]\nstages = [\"a\", \"b\"]\ntimes = 200\n");
+    let (why, hint) = job(folder.path(), &many).unwrap_err();
+    assert!(why.contains("more than 256 stages") && hint.contains("fewer rounds"), "{why} {hint}");
+    // Each by itself is allowed, and together they are 65,536.
+    let long = two.replace("range.to = 4", "range.to = 4\nsegments = 256");
+    let long = format!("{long}[[repeat]]\nstages = [\"a\", \"b\"]\ntimes = 128\n");
+    let (why, _) = job(folder.path(), &long).unwrap_err();
+    assert!(why.contains("more than 256 stages"), "{why}");
+    for (line, says) in [
+        ("name = \"a\"\nmodule\nrange.to = 1", "two stages are named `a`"),
+        ("name = \"c\"\nmodule\nrange.to = 1\nfirst_files = { x = \"m.wasm\" }", "no `[[repeat]]`"),
+        ("name = \"c\"\nmodule\nrange.to = 1\nreads = [\"d\"]", "`c` reads `d`"),
+    ] {
+        let (why, _) = job(folder.path(), &format!("{two}[[stage]]\n{line}\n")).unwrap_err();
+        assert!(why.contains(says), "{why}");
+    }
+    // What is wrong with names is said before anything is read.
+    let lost = two.replace("range.to = 4", "parts = { path = \"lost\", by = \"file\" }");
+    let (why, _) =
+        job(folder.path(), &lost.replace("gather = \"a\"", "gather = \"c\"")).unwrap_err();
+    assert!(why.contains("`b` reads `c`"), "{why}");
+}
+
+#[test]
+fn a_tree_in_a_loop_whose_units_are_long_is_written_out_level_by_level() {
+    let folder = folder(&[]);
+    let text = "[[stage]]\nname = \"map\"\nmodule\nrange.to = 9\nreads = [\"sum\"]\n\
+                [[stage]]\nname = \"sum\"\nmodule\nsegments = 2\n\
+                gather = { stage = \"map\", fan_in = 3 }\n\
+                [[repeat]]\nstages = [\"map\", \"sum\"]\ntimes = 2\n";
+    let prepared = job(folder.path(), text).unwrap();
+    let round = |n: u32| {
+        let names = ["map.R", "sum.R.1.1", "sum.R.1.2", "sum.R.2.1", "sum.R.2.2"];
+        names.map(|name| name.replace('R', &n.to_string()))
+    };
+    let names: Vec<String> = shape(&prepared).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, [round(1), round(2)].concat());
+    let stages = &prepared.draft.stages;
+    assert_eq!((&*stages[2].links.mount, &*stages[4].links.mount), ("map", "sum"));
+    assert_eq!((stages[4].links.continues, &stages[5].links.reads), (Some(3), &vec![4]));
+    let warned = crate::check(&prepared).into_iter().map(|warning| warning.to_string());
+    assert_eq!(warned.filter(|warning| warning.contains("`map.1`")).count(), 1);
 }

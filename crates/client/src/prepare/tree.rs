@@ -50,7 +50,7 @@ pub fn pack(paths: &[PathBuf]) -> Result<Packed, PrepareError> {
 }
 
 /// A tree as a blob; `path` is what it is called in errors.
-pub(super) fn tree(path: &Path, entries: Vec<Entry>) -> Result<BlobSource, PrepareError> {
+pub(crate) fn tree(path: &Path, entries: Vec<Entry>) -> Result<BlobSource, PrepareError> {
     let tree = Tree::new(entries)
         .map_err(|source| PrepareError::Tree { path: path.to_owned(), source })?;
     let bytes = tree.to_bytes();

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use protocol::limits::STAGES_MAX;
+
 use super::{PrepareError, default_batch};
 use crate::{DraftSource, DraftStage, RepeatSpec, SourceSpec, StageSpec};
 
@@ -9,6 +11,8 @@ use crate::{DraftSource, DraftStage, RepeatSpec, SourceSpec, StageSpec};
 #[derive(Debug, Default)]
 pub(super) struct Unrolled {
     pub(super) stages: Vec<DraftStage>,
+    /// The first that each stage of the job file became, by its name there.
+    pub(super) firsts: BTreeMap<String, String>,
     counts: Vec<u64>,
     current: BTreeMap<String, u16>,
 }
@@ -29,39 +33,79 @@ impl Turn<'_> {
     }
 }
 
-/// The stages of a job file in the order in which they run.
+/// The stages of a job file in the order in which they run, each of which reads what is there by then.
 pub(super) fn turns<'a>(
     stages: &[StageSpec],
     repeats: &'a [RepeatSpec],
 ) -> Result<Vec<Turn<'a>>, PrepareError> {
     let mut starts: BTreeMap<usize, &RepeatSpec> = BTreeMap::new();
-    let mut taken = vec![false; stages.len()];
+    let mut loops: Vec<Option<&RepeatSpec>> = vec![None; stages.len()];
     for repeat in repeats {
-        let names: Vec<&str> = repeat.stages.iter().map(String::as_str).collect();
-        let mut places = stages.windows(names.len().max(1));
-        let at = places
-            .position(|window| window.iter().map(|s| s.name.as_str()).eq(names.iter().copied()));
-        let Some(at) = at.filter(|at| !taken[*at..*at + names.len()].contains(&true)) else {
+        let names = || repeat.stages.iter().map(String::as_str);
+        let mut places = stages.windows(repeat.stages.len().max(1));
+        let at = places.position(|window| window.iter().map(|s| s.name.as_str()).eq(names()));
+        let own = at.map(|at| at..at + repeat.stages.len());
+        let Some(own) = own.filter(|own| loops[own.clone()].iter().all(Option::is_none)) else {
             return Err(PrepareError::Repeat { stages: repeat.stages.clone() });
         };
-        taken[at..at + names.len()].fill(true);
-        starts.insert(at, repeat);
+        loops[own.clone()].fill(Some(repeat));
+        starts.insert(own.start, repeat);
     }
+    check_names(stages, &loops)?;
     let mut turns = Vec::new();
     let mut number = 0;
     while number < stages.len() {
-        let Some(repeat) = starts.get(&number).copied() else {
-            turns.push(Turn { number, round: None });
-            number += 1;
-            continue;
-        };
-        for round in 1..=repeat.times {
-            let own = number..number + repeat.stages.len();
-            turns.extend(own.map(|number| Turn { number, round: Some((repeat, round)) }));
+        match starts.get(&number).copied() {
+            None => {
+                turns.push(Turn { number, round: None });
+                number += 1;
+            }
+            Some(repeat) => {
+                for round in 1..=repeat.times {
+                    let own = number..number + repeat.stages.len();
+                    turns.extend(own.map(|number| Turn { number, round: Some((repeat, round)) }));
+                }
+                number += repeat.stages.len();
+            }
         }
-        number += repeat.stages.len();
+        if STAGES_MAX < turns.len() {
+            return Err(PrepareError::TooManyStages);
+        }
     }
     Ok(turns)
+}
+
+/// Names differ, and mean earlier stages; what a stage `reads` may also be a later one of its own loop.
+fn check_names(stages: &[StageSpec], loops: &[Option<&RepeatSpec>]) -> Result<(), PrepareError> {
+    for (number, stage) in stages.iter().enumerate() {
+        let earlier = &stages[..number];
+        if earlier.iter().any(|other| other.name == stage.name) {
+            return Err(PrepareError::TwoStages { stage: stage.name.clone() });
+        }
+        if !stage.first_files.is_empty() && loops[number].is_none() {
+            return Err(PrepareError::NoLoop { stage: stage.name.clone() });
+        }
+        let source = match &stage.source {
+            SourceSpec::Each { stage }
+            | SourceSpec::Gather { stage, .. }
+            | SourceSpec::ByName { stage, .. } => Some(stage),
+            SourceSpec::Range { .. } | SourceSpec::Grid { .. } | SourceSpec::Parts { .. } => None,
+        };
+        let is_earlier = |wanted: &String| earlier.iter().any(|other| other.name == *wanted);
+        let in_loop = |wanted: &String| loops[number].is_some_and(|of| of.stages.contains(wanted));
+        let unknown = source
+            .into_iter()
+            .find(|wanted| !is_earlier(wanted))
+            .or_else(|| stage.reads.iter().find(|wanted| !is_earlier(wanted) && !in_loop(wanted)));
+        if let Some(wanted) = unknown {
+            return Err(PrepareError::NoSuchStage {
+                stage: stage.name.clone(),
+                wanted: wanted.clone(),
+                earlier: earlier.iter().map(|stage| stage.name.clone()).collect(),
+            });
+        }
+    }
+    Ok(())
 }
 
 impl Unrolled {
@@ -73,107 +117,99 @@ impl Unrolled {
         base: DraftStage,
     ) -> Result<(), PrepareError> {
         let mut stage = base;
+        stage.links.mount.clone_from(&spec.name);
         let name = match turn.round {
             Some((_, round)) => format!("{}.{round}", spec.name),
             None => spec.name.clone(),
         };
-        for wanted in &spec.reads {
-            match self.current.get(wanted) {
-                Some(number) => stage.links.reads.push(*number),
-                // What only a later stage of the loop makes is there from the second round on.
-                None if turn.is_first() && is_in_loop(&turn, wanted) => {}
-                None => return Err(self.no_such(spec, wanted)),
-            }
-        }
+        // What only a later stage of the loop makes is there from the second round on.
+        stage.links.reads =
+            spec.reads.iter().filter_map(|name| self.current.get(name)).copied().collect();
         stage.links.converges = !turn.is_first();
         stage.source = match &spec.source {
-            SourceSpec::Each { stage: wanted } => {
-                DraftSource::Each { stage: self.find(spec, wanted)? }
-            }
+            SourceSpec::Each { stage: wanted } => DraftSource::Each { stage: self.current[wanted] },
             SourceSpec::ByName { stage: wanted, buckets } => {
-                DraftSource::ByName { stage: self.find(spec, wanted)?, buckets: *buckets }
+                DraftSource::ByName { stage: self.current[wanted], buckets: *buckets }
             }
             SourceSpec::Gather { stage: wanted, fan_in: None } => {
-                DraftSource::Gather { stage: self.find(spec, wanted)?, fan_in: None }
+                DraftSource::Gather { stage: self.current[wanted], fan_in: None }
             }
             SourceSpec::Gather { stage: wanted, fan_in: Some(n) } => {
-                let source = self.find(spec, wanted)?;
-                self.tree(spec, &stage, &name, (source, *n))
+                return self.tree(spec, stage, name, (self.current[wanted], *n));
             }
             SourceSpec::Range { .. } | SourceSpec::Grid { .. } | SourceSpec::Parts { .. } => {
                 stage.source
             }
         };
-        let last = self.segments(spec, stage, name);
+        let last = self.segments(spec, stage, name)?;
         self.current.insert(spec.name.clone(), last);
         Ok(())
     }
 
-    /// All levels of a reducing tree but the last, whose source is returned.
+    /// A reducing tree, level by level; all but the last are seen by the next one as what they read.
     fn tree(
         &mut self,
         spec: &StageSpec,
-        stage: &DraftStage,
-        name: &str,
+        stage: DraftStage,
+        name: String,
         (mut below, fan_in): (u16, u32),
-    ) -> DraftSource {
+    ) -> Result<(), PrepareError> {
         let mount = self.mount(below);
+        let is_last = |units: u64| units <= u64::from(fan_in);
+        let has_levels = !is_last(self.counts[usize::from(below)]);
         let mut level = 1;
         loop {
-            let source = DraftSource::Gather { stage: below, fan_in: Some(fan_in) };
-            if self.counts[usize::from(below)] <= u64::from(fan_in) {
-                return source;
+            let ends = is_last(self.counts[usize::from(below)]);
+            let mut own = stage.clone();
+            own.source = DraftSource::Gather { stage: below, fan_in: Some(fan_in) };
+            own.links.mount = if ends { spec.name.clone() } else { mount.clone() };
+            let called = if has_levels { format!("{name}.{level}") } else { name.clone() };
+            below = self.segments(spec, own, called)?;
+            if ends {
+                self.current.insert(spec.name.clone(), below);
+                return Ok(());
             }
-            let mut own = DraftStage { source, name: format!("{name}.{level}"), ..stage.clone() };
-            own.links.mount.clone_from(&mount);
-            below = self.push(spec, own);
             level += 1;
         }
     }
 
     /// The stage, and those that go on with its units; returns the last one.
-    fn segments(&mut self, spec: &StageSpec, mut stage: DraftStage, name: String) -> u16 {
-        stage.links.mount.clone_from(&spec.name);
+    fn segments(
+        &mut self,
+        spec: &StageSpec,
+        mut stage: DraftStage,
+        name: String,
+    ) -> Result<u16, PrepareError> {
         if spec.segments == 1 {
             stage.name = name;
             return self.push(spec, stage);
         }
+        let mut last = 0;
         for segment in 1..=spec.segments {
             let own = DraftStage { name: format!("{name}.{segment}"), ..stage.clone() };
-            stage.links.continues = Some(self.push(spec, own));
+            last = self.push(spec, own)?;
+            stage.links.continues = Some(last);
         }
-        (self.stages.len() - 1) as u16
+        Ok(last)
     }
 
-    fn push(&mut self, spec: &StageSpec, mut stage: DraftStage) -> u16 {
+    fn push(&mut self, spec: &StageSpec, mut stage: DraftStage) -> Result<u16, PrepareError> {
+        if STAGES_MAX <= self.stages.len() {
+            return Err(PrepareError::TooManyStages);
+        }
         if stage.links.mount == stage.name {
             stage.links.mount.clear();
         }
+        self.firsts.entry(spec.name.clone()).or_insert_with(|| stage.name.clone());
         let units = stage.unit_count(&self.counts);
         stage.batch = spec.batch.unwrap_or_else(|| default_batch(units, None));
         self.counts.push(units);
         self.stages.push(stage);
-        (self.stages.len() - 1) as u16
+        Ok(u16::try_from(self.stages.len() - 1).expect("limits keep stages few"))
     }
 
     fn mount(&self, stage: u16) -> String {
         let DraftStage { name, links, .. } = &self.stages[usize::from(stage)];
         if links.mount.is_empty() { name.clone() } else { links.mount.clone() }
     }
-
-    fn find(&self, spec: &StageSpec, wanted: &str) -> Result<u16, PrepareError> {
-        self.current.get(wanted).copied().ok_or_else(|| self.no_such(spec, wanted))
-    }
-
-    fn no_such(&self, spec: &StageSpec, wanted: &str) -> PrepareError {
-        PrepareError::NoSuchStage {
-            stage: spec.name.clone(),
-            wanted: wanted.to_owned(),
-            earlier: self.current.keys().cloned().collect(),
-        }
-    }
-}
-
-fn is_in_loop(turn: &Turn<'_>, wanted: &str) -> bool {
-    turn.round.is_some_and(|(repeat, _)| repeat.stages.iter().any(|name| name == wanted))
 }

@@ -42,7 +42,7 @@ fn who_has_voted_and_works_no_more_still_learns_of_it() {
     // Nothing new comes any more.
     let fetches = |told: &Told| {
         told.last.iter().find_map(|effect| match effect {
-            Effect::Fetch { fetch, want: Want::Packs(_), .. } => Some(*fetch),
+            Effect::Fetch { fetch, want: Want::Packs { .. }, .. } => Some(*fetch),
             _ => None,
         })
     };

@@ -87,7 +87,7 @@ fn once_everything_is_accepted_it_announces_the_job_at_a_level_that_nobody_has()
     manifest.policy.audit_ppm = 0;
     submitter.meet("a");
     submitter.meet("b");
-    submitter.tell(Event::Submit { manifest: manifest.clone(), stamp: None });
+    submitter.tell(Event::Submit { manifest: manifest.clone(), stamp: None, recalls: false });
     submitter.sync();
     let mut said = vec![];
     for (worker, other) in [(&mut a, "b"), (&mut b, "a")] {

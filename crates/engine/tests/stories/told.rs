@@ -47,6 +47,7 @@ pub(crate) fn job_of(submitter: &str, units: u64, batch: u32) -> Manifest {
         stages: vec![stage],
         policy: Policy::standard(peer(submitter)),
         priority: 5,
+        window: None,
     }
 }
 
@@ -154,7 +155,7 @@ impl Told {
                     Want::Manifest(_) => Got::Manifest(Box::new(self.manifests[job].clone())),
                     Want::Inputs { .. } => Got::Inputs { parts: vec![] },
                     Want::Leaves(want) => Got::Leaves(right_leaves(want)),
-                    Want::Packs(wants) => {
+                    Want::Packs { wants, .. } | Want::Reads { packs: wants, .. } => {
                         Got::Packs { packs: wants.iter().map(|w| w.packs[0]).collect(), failed: 0 }
                     }
                 };
@@ -256,11 +257,18 @@ fn short(effect: &Effect) -> Option<String> {
         Effect::Seek { .. } => "seek".to_owned(),
         Effect::Fetch { want: Want::Manifest(_), .. } => "fetch manifest".to_owned(),
         Effect::Fetch { want: Want::Inputs { .. }, .. } => "fetch inputs".to_owned(),
-        Effect::Fetch { want: Want::Packs(wants), .. } => format!("fetch {} packs", wants.len()),
+        Effect::Fetch { want: Want::Packs { wants, .. }, .. } => {
+            format!("fetch {} packs", wants.len())
+        }
+        Effect::Fetch { want: Want::Reads { packs, .. }, .. } => {
+            format!("fetch {} packs that are read", packs.len())
+        }
         Effect::Fetch { want: Want::Leaves(want), .. } => {
             format!("fetch leaves of batch {}", want.batch)
         }
         Effect::Run { units, .. } => format!("run {units:?}"),
+        Effect::Recall { stage, .. } => format!("recall stage {stage}"),
+        Effect::Remember { .. } => "remember".to_owned(),
         Effect::Stop { .. } => "stop".to_owned(),
         Effect::Pack { units, .. } => format!("pack {units:?}"),
         Effect::Release { units, .. } => format!("release {units:?}"),

@@ -86,6 +86,7 @@ fn manifest(nodes: usize, units: u64, batch: u32, seed: u64) -> Manifest {
         stages: vec![stage],
         policy,
         priority: 5,
+        window: None,
     }
 }
 

@@ -1,12 +1,13 @@
-//! Following a job: its states as they come, and the person's interruptions between them.
+//! Following a job, or a feed: its states as they come, and the person's interruptions between them.
 
 use std::io;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use client::api::{JobState, JobStatus};
-use client::{Client, ClientError};
-use protocol::{JobId, PeerId};
+use client::api::{FeedStatus, JobState, JobStatus};
+use client::{Client, ClientError, Events};
+use protocol::{FeedId, JobId, PeerId};
+use serde::de::DeserializeOwned;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -23,8 +24,8 @@ const OTHERS_WITHIN: Duration = Duration::from_secs(20);
 
 /// What can happen while a job is followed.
 #[derive(Debug)]
-pub(crate) enum News {
-    Status(Box<JobStatus>),
+pub(crate) enum News<T = JobStatus> {
+    Status(Box<T>),
     /// The person wants to go, or somebody has told this process to end.
     Interrupted,
     /// The node is gone.
@@ -33,25 +34,38 @@ pub(crate) enum News {
     Silence,
 }
 
-/// The news of one job.
+/// The news of one job or feed.
 #[derive(Debug)]
-pub(crate) struct Follow {
-    news: Receiver<News>,
+pub(crate) struct Follow<T = JobStatus> {
+    news: Receiver<News<T>>,
 }
 
 impl Follow {
     pub(crate) fn start(client: &Client, job: JobId) -> Outcome<Self> {
+        let client = client.clone();
+        Self::of(move || client.events(job))
+    }
+}
+
+impl Follow<FeedStatus> {
+    pub(crate) fn feed(client: &Client, feed: FeedId) -> Outcome<Self> {
+        let client = client.clone();
+        Self::of(move || client.feed_events(feed))
+    }
+}
+
+impl<T: DeserializeOwned + Send + 'static> Follow<T> {
+    fn of(open: impl Fn() -> Result<Events<T>, ClientError> + Send + 'static) -> Outcome<Self> {
         let (sender, news) = mpsc::channel();
         let for_signals = sender.clone();
         // From here on an interruption is news, however early it comes.
         let (runtime, signals) = signals()?;
         std::thread::spawn(move || listen(&runtime, signals, &for_signals));
-        let client = client.clone();
-        std::thread::spawn(move || watch(&client, job, &sender));
+        std::thread::spawn(move || watch(&open, &sender));
         Ok(Self { news })
     }
 
-    pub(crate) fn next(&self, within: Option<Duration>) -> News {
+    pub(crate) fn next(&self, within: Option<Duration>) -> News<T> {
         let next = match within {
             Some(within) => self.news.recv_timeout(within),
             None => self.news.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -61,7 +75,7 @@ impl Follow {
 }
 
 /// Tells when nothing more is to be expected of a job.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settled {
     /// How sure the outcomes must be, if somebody has said it.
     until: Option<Until>,
@@ -111,10 +125,13 @@ pub(crate) enum Next {
     Wait(Option<Duration>),
 }
 
-fn watch(client: &Client, job: JobId, sender: &Sender<News>) {
+fn watch<T: DeserializeOwned>(
+    open: &impl Fn() -> Result<Events<T>, ClientError>,
+    sender: &Sender<News<T>>,
+) {
     let mut looks = 0;
     loop {
-        let lost = match client.events(job) {
+        let lost = match open() {
             Ok(events) => {
                 let mut lost = None;
                 for event in events {
@@ -154,7 +171,11 @@ fn signals() -> io::Result<(Runtime, [Signal; 2])> {
 }
 
 /// Every signal becomes news.
-fn listen(runtime: &Runtime, [mut interrupt, mut terminate]: [Signal; 2], sender: &Sender<News>) {
+fn listen<T>(
+    runtime: &Runtime,
+    [mut interrupt, mut terminate]: [Signal; 2],
+    sender: &Sender<News<T>>,
+) {
     runtime.block_on(async {
         loop {
             tokio::select! {

@@ -78,6 +78,8 @@ fn files_of_a_pattern_are_named_below_its_first_wildcard() {
     assert_eq!(cut("d/*/x.txt"), named(&[("a/x.txt", b"1"), ("b/x.txt", b"2")]));
     assert_eq!(cut("d/?.txt"), named(&[("y.txt", b"3")]));
     assert_eq!(cut("d/**/*.txt"), named(&[("a/x.txt", b"1"), ("b/x.txt", b"2"), ("y.txt", b"3")]));
+    assert_eq!(cut("d/**"), cut("d/**/*.txt"), "files, and not their folders");
+    assert_eq!(cut("d/**/**"), cut("d/**"));
     let absolute = format!("{}/d/[a-c]/x.txt", folder.path().display());
     assert_eq!(cut(&absolute), named(&[("a/x.txt", b"1"), ("b/x.txt", b"2")]));
     let refused = |path: &str, why: &str| {
@@ -87,6 +89,15 @@ fn files_of_a_pattern_are_named_below_its_first_wildcard() {
     refused("d/[", "d/[: ");
     refused("e/*", "e: No such file");
     refused("d/*", "a: it is not a file");
+}
+
+#[test]
+fn a_file_that_several_wildcards_find_in_many_ways_is_one_file() {
+    // C(40, 4) ways, which are more than there may be parts.
+    let path = format!("{}x", "a/".repeat(40));
+    let folder = folder(&[(&path, b"1\n")]);
+    let keys = "path = \"**/a/**/a/**/a/**/a/**/x\", by = \"lines\", size = 1";
+    assert_eq!(cut(folder.path(), keys), named(&[("0", b"1\n")]));
 }
 
 #[test]

@@ -140,6 +140,7 @@ fn manifest(rqa: Rqa, setting: Setting) -> Manifest {
         stages: vec![stage],
         policy: rqa.policy(&submitter),
         priority: 0,
+        window: None,
     }
 }
 
