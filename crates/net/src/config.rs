@@ -56,6 +56,8 @@ pub struct Patience {
     pub stall: Duration,
     /// Bytes per second below which a piece of 1 MiB is given up.
     pub min_rate: u64,
+    /// After so long without a piece others are asked beside those who only promise.
+    pub silence: Duration,
     /// Who is on the way to a blob itself and has nothing for us is let go once nothing has arrived for
     /// so long.
     pub useless: Duration,
@@ -69,6 +71,7 @@ impl Default for Patience {
         Self {
             stall: Duration::from_secs(10),
             min_rate: 32 << 10,
+            silence: Duration::from_secs(10),
             useless: Duration::from_secs(30),
             untaken: Duration::from_secs(5),
         }

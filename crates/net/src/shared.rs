@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use protocol::PeerId;
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::blob::{Links, Transfers};
+use crate::blob::{Links, Transfers, Turns};
 use crate::bucket::Bucket;
 use crate::command::Command;
 use crate::limits::{CHUNKS_IN_FLIGHT, FETCHES_MAX};
@@ -36,7 +36,7 @@ pub(crate) struct Shared {
     pub(crate) upload: Bucket,
     pub(crate) download: Bucket,
     /// Pieces that may be on their way to us.
-    pub(crate) chunks: Arc<Semaphore>,
+    pub(crate) chunks: Turns,
     /// Transfers that may run.
     pub(crate) fetches: Semaphore,
     /// Weak: the node stops when the last handle is gone.
@@ -69,7 +69,7 @@ impl Shared {
             transfers: Transfers::default(),
             upload: Bucket::new(rates.upload),
             download: Bucket::new(rates.download),
-            chunks: Arc::new(Semaphore::new(CHUNKS_IN_FLIGHT)),
+            chunks: Turns::new(CHUNKS_IN_FLIGHT),
             fetches: Semaphore::new(FETCHES_MAX),
             commands: commands.downgrade(),
             network_size: AtomicU64::new(0),

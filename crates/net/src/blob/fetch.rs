@@ -1,10 +1,9 @@
 //! Fetching a blob: its tree from one provider, its pieces from several, all of it checked.
 
-use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -12,8 +11,9 @@ use protocol::limits::{BLOB_BYTES_MAX, CHUNK_BYTES};
 use protocol::{BlobRef, PeerId, Subtrees, chunk_count};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::sleep;
+use tokio::time::{sleep, sleep_until};
 
+use super::candidates::Candidates;
 use super::link::{Links, Part};
 use super::outcome::{FetchError, Fetched, Source, SourceEnd};
 use super::plan::Plan;
@@ -22,7 +22,7 @@ use super::source::Sink;
 use super::transfers::Live;
 use super::wire::Want;
 use crate::Misdeed;
-use crate::limits::{PROVIDERS_AT_ONCE, PROVIDERS_MAX, SINK_QUEUE, TREE_HEDGE};
+use crate::limits::{SINK_QUEUE, TREE_HEDGE};
 use crate::shared::Shared;
 
 /// See [`Net::fetch`](crate::Net::fetch).
@@ -56,47 +56,52 @@ pub(crate) async fn fetch(
         return ended.map(|()| Fetched { sources: Vec::new() }).map_err(FetchError::Sink);
     }
 
-    let mut reserve: VecDeque<PeerId> = VecDeque::new();
-    for peer in providers {
-        if peer != shared.me && !reserve.contains(&peer) && reserve.len() < PROVIDERS_MAX {
-            reserve.push_back(peer);
-        }
-    }
+    let mut candidates = Candidates::new(shared.me, providers);
     let mut sources = Vec::new();
-    let trees = match tree(&shared, blob, &mut reserve, &mut sources).await {
+    let trees = match tree(&shared, blob, &mut candidates, &mut sources).await {
         Some(trees) => trees,
         None => {
             return Err(FetchError::Unavailable { missing: missing.len() as u64, sources });
         }
     };
-    pieces(shared.clone(), blob, trees, missing, reserve, sources, sink).await
+    pieces(shared.clone(), blob, trees, missing, candidates, sources, sink).await
 }
 
-/// The checked tree of the blob. Providers that have none are taken off the list.
+/// The checked tree of the blob. Providers that have none are not asked for pieces either.
 async fn tree(
     shared: &Arc<Shared>,
     blob: BlobRef,
-    providers: &mut VecDeque<PeerId>,
+    candidates: &mut Candidates,
     sources: &mut Vec<Source>,
 ) -> Option<Subtrees> {
     if blob.size <= CHUNK_BYTES {
         return Subtrees::check(blob.id, blob.size, Vec::new());
     }
-    let mut untried: VecDeque<PeerId> = providers.clone();
-    let mut asking = FuturesUnordered::new();
+    let (mut asking, mut asked) = (FuturesUnordered::new(), Vec::new());
+    let mut widened = Instant::now();
     loop {
         if asking.is_empty() {
-            asking.push(tree_from(shared, blob, untried.pop_front()?));
+            let first = candidates.next(0)?;
+            asked.push(first);
+            asking.push(tree_from(shared, blob, first));
         }
-        let may_hedge = !untried.is_empty() && asking.len() < PROVIDERS_AT_ONCE;
+        let silence = shared.patience.silence.saturating_sub(widened.elapsed());
         let answer = tokio::select! {
             answer = asking.next() => answer,
-            () = sleep(TREE_HEDGE), if may_hedge => None,
+            () = sleep(TREE_HEDGE), if candidates.can_ask(asking.len()) => None,
+            () = sleep(silence) => {
+                candidates.widen(shared);
+                widened = Instant::now();
+                None
+            }
         };
         match answer {
-            Some((_, Ok(trees))) => return Some(trees),
+            Some((_, Ok(trees))) => {
+                candidates.take_back(asked);
+                return Some(trees);
+            }
             Some((peer, Err(end))) => {
-                providers.retain(|other| *other != peer);
+                asked.retain(|other| *other != peer);
                 if let SourceEnd::Fault(misdeed) = end {
                     shared.blame(peer, misdeed);
                 }
@@ -104,7 +109,8 @@ async fn tree(
                 sources.push(Source { peer, chunks: 0, bytes: 0, busy, end });
             }
             None => {
-                if let Some(next) = untried.pop_front() {
+                if let Some(next) = candidates.next(asking.len()) {
+                    asked.push(next);
                     asking.push(tree_from(shared, blob, next));
                 }
             }
@@ -142,7 +148,7 @@ async fn pieces(
     blob: BlobRef,
     trees: Subtrees,
     missing: Vec<u64>,
-    mut reserve: VecDeque<PeerId>,
+    mut candidates: Candidates,
     mut sources: Vec<Source>,
     sink: Box<dyn Sink>,
 ) -> Result<Fetched, FetchError> {
@@ -158,27 +164,28 @@ async fn pieces(
         pieces,
         working: AtomicUsize::new(0),
     });
-    let mut known: BTreeSet<PeerId> = reserve.iter().copied().collect();
-    known.insert(shared.me);
     let mut working = FuturesUnordered::new();
+    let mut widened = Instant::now();
     while 0 < transfer.plan().left() {
-        for peer in live.take_heard() {
-            if known.len() < PROVIDERS_MAX && known.insert(peer) {
-                reserve.push_back(peer);
-            }
-        }
-        while working.len() < PROVIDERS_AT_ONCE
-            && let Some(peer) = reserve.pop_front()
-        {
+        candidates.add(live.take_heard());
+        while let Some(peer) = candidates.next(working.len()) {
             // Each on its own task, so that hashing and decrypting use all cores.
             working.push(Helper(tokio::spawn(work(transfer.clone(), peer))));
         }
+        let heard = transfer.plan().last_arrival().map_or(widened, |last| last.max(widened));
         tokio::select! {
             ended = working.next() => match ended {
                 Some(source) => sources.extend(source),
                 None => break,
             },
             () = live.is_heard.notified() => {}
+            () = sleep_until((heard + shared.patience.silence).into()) => {
+                // There may have been arrivals since.
+                if transfer.plan().last_arrival().is_none_or(|last| last <= heard) {
+                    candidates.widen(&shared);
+                    widened = Instant::now();
+                }
+            }
             // The sink has failed.
             () = transfer.pieces.closed() => {
                 working.clear();

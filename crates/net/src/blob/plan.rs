@@ -7,7 +7,6 @@ use protocol::{PeerId, chunk_count};
 
 use super::bits::Bits;
 use super::report::Holding;
-use crate::limits::CHUNKS_PER_REQUEST;
 
 /// A piece that a slow provider owes is asked for elsewhere when another has nothing to do and
 /// could have delivered so many in the meantime.
@@ -68,6 +67,8 @@ pub(super) struct Asking {
     pub(super) peers: usize,
     /// What it needs for a piece, as far as that is known.
     pub(super) pace: Option<Duration>,
+    /// Pieces that it may be asked for in one request.
+    pub(super) most: u32,
 }
 
 impl Plan {
@@ -143,7 +144,7 @@ impl Plan {
     fn take(&mut self, asking: Asking, first: u64, now: Instant) -> Next {
         // Near the end everybody gets a share.
         let share = self.todo.len().div_ceil(2 * asking.peers.max(1));
-        let most = share.min(CHUNKS_PER_REQUEST as usize) as u64;
+        let most = share.min(asking.most as usize) as u64;
         let part = self.parts.get(&asking.peer);
         let fits = |index: &u64| match part {
             Some(bits) => bits.has(*index),
@@ -240,6 +241,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::CHUNKS_PER_REQUEST;
 
     const A: PeerId = PeerId::new([1; 32]);
     const B: PeerId = PeerId::new([2; 32]);
@@ -247,7 +249,7 @@ mod tests {
 
     fn asks(plan: &mut Plan, peer: PeerId, peers: usize, pace: Option<u64>, now: Instant) -> Next {
         let pace = pace.map(Duration::from_millis);
-        plan.next(Asking { peer, peers, pace }, now)
+        plan.next(Asking { peer, peers, pace, most: CHUNKS_PER_REQUEST }, now)
     }
 
     fn pieces(first: u64, count: u32) -> Next {

@@ -39,8 +39,12 @@ pub(super) struct Piece {
     pub(super) _permit: OwnedSemaphorePermit,
 }
 
+/// Who has given nothing for so many silences keeps no memory that others wait for.
+const HOARDING: u32 = 6;
+
 /// A request that is under way.
 struct Asked {
+    since: Instant,
     parts: mpsc::Receiver<Part>,
     what: What,
 }
@@ -79,7 +83,7 @@ pub(super) async fn work(transfer: Arc<Transfer>, peer: PeerId) -> Source {
     transfer.working.fetch_add(1, Relaxed);
     let mut helper = Helper::new(&transfer, peer);
     let mut end = helper.run().await;
-    if matches!(end, SourceEnd::Lost(_)) {
+    if matches!(end, SourceEnd::Lost(_)) && !helper.is_hoarding() {
         // The connection may have been replaced, which breaks the stream but not the provider.
         transfer.plan().drop_peer(peer);
         transfer.changed.notify_waiters();
@@ -105,6 +109,8 @@ struct Helper<'a> {
     /// How long there was nothing to ask it for.
     idle: Duration,
     asked: VecDeque<Asked>,
+    /// When it answered last.
+    heard: Instant,
     /// When to ask again what it has; never, where the blob is small.
     report_due: Option<Instant>,
     /// Nothing is asked of it before it has said what it has.
@@ -119,8 +125,17 @@ impl<'a> Helper<'a> {
         let source = Source { peer, chunks: 0, bytes: 0, busy: Duration::ZERO, end };
         let is_spread = transfer.is_spread();
         let report_due = is_spread.then_some(began);
-        let (asked, is_known, in_vain) = (VecDeque::new(), !is_spread, false);
-        Self { transfer, source, began, idle: Duration::ZERO, asked, report_due, is_known, in_vain }
+        Self {
+            transfer,
+            source,
+            began,
+            idle: Duration::ZERO,
+            asked: VecDeque::new(),
+            heard: began,
+            report_due,
+            is_known: !is_spread,
+            in_vain: false,
+        }
     }
 
     fn start_anew(&mut self) {
@@ -143,6 +158,10 @@ impl<'a> Helper<'a> {
                 Next::Wait { until } => [until, self.report_due].into_iter().flatten().min(),
                 Next::Pieces { .. } => self.report_due,
             };
+            if self.is_hoarding() {
+                return SourceEnd::Lost("it kept memory that others waited for".to_owned());
+            }
+            let until = [until, self.hoarding_due()].into_iter().flatten().min();
             let alarm = async {
                 match until {
                     Some(until) => tokio::time::sleep_until(until.into()).await,
@@ -163,6 +182,7 @@ impl<'a> Helper<'a> {
                 () = alarm => continue,
                 () = changed => continue,
             };
+            self.heard = Instant::now();
             if let Err(end) = self.answered(part).await {
                 return end;
             }
@@ -175,7 +195,7 @@ impl<'a> Helper<'a> {
         if self.report_due.is_some_and(|due| due <= Instant::now()) {
             self.report_due = None;
             match self.ask(Want::report(transfer.live.blob)).await {
-                Some(parts) => self.asked.push_back(Asked { parts, what: What::Report }),
+                Some(parts) => self.expect(parts, What::Report),
                 None => return Next::Done,
             }
         }
@@ -183,15 +203,18 @@ impl<'a> Helper<'a> {
             return Next::Wait { until: None };
         }
         let chunks = &transfer.shared.chunks;
-        while self.asked.len() < REQUESTS_AHEAD {
+        // Who only promises shall not bind much memory: the first piece comes alone.
+        let (ahead, most) = match self.source.chunks {
+            0 => (1, 1),
+            _ => (REQUESTS_AHEAD, CHUNKS_PER_REQUEST),
+        };
+        while self.asked.len() < ahead {
             // Only who has nothing under way may wait for memory: others hold some of it.
-            let permit = match chunks.clone().try_acquire_many_owned(CHUNKS_PER_REQUEST) {
-                Ok(permit) => permit,
-                Err(_) if !self.asked.is_empty() => break,
-                Err(_) => tokio::select! {
-                    permit = chunks.clone().acquire_many_owned(CHUNKS_PER_REQUEST) => {
-                        permit.expect("nobody closes the semaphore")
-                    }
+            let permit = match chunks.try_take(most) {
+                Some(permit) => permit,
+                None if !self.asked.is_empty() => break,
+                None => tokio::select! {
+                    permit = chunks.take(most) => permit,
                     () = transfer.until_done() => return Next::Done,
                 },
             };
@@ -202,7 +225,7 @@ impl<'a> Helper<'a> {
             };
             let chunks = u32::try_from(self.source.chunks).unwrap_or(u32::MAX);
             let pace = self.began.elapsed().saturating_sub(self.idle).checked_div(chunks);
-            let asking = Asking { peer, peers: transfer.working.load(Relaxed), pace };
+            let asking = Asking { peer, peers: transfer.working.load(Relaxed), pace, most };
             let next = transfer.plan().next(asking, Instant::now());
             let Next::Pieces { first, count } = next else {
                 return match self.asked.is_empty() {
@@ -217,13 +240,32 @@ impl<'a> Helper<'a> {
                 permit.split(count as usize).expect("a request holds no more than was taken");
             match self.ask(Want::pieces(transfer.live.blob, first, count)).await {
                 Some(parts) => {
-                    let what = What::Pieces { permit, left: count };
-                    self.asked.push_back(Asked { parts, what });
+                    self.expect(parts, What::Pieces { permit, left: count });
                 }
                 None => return Next::Done,
             }
         }
         Next::Wait { until: None }
+    }
+
+    fn expect(&mut self, parts: mpsc::Receiver<Part>, what: What) {
+        self.asked.push_back(Asked { since: Instant::now(), parts, what });
+    }
+
+    /// When what it owes may be better used elsewhere; later, if nobody has a use for it then.
+    fn hoarding_due(&self) -> Option<Instant> {
+        let silence = self.transfer.shared.patience.silence;
+        let due = self.asked.front()?.since.max(self.heard) + silence * HOARDING;
+        let now = Instant::now();
+        Some(if due <= now { now + silence } else { due })
+    }
+
+    /// Memory is set aside for pieces that do not come, and others wait for it.
+    fn is_hoarding(&self) -> bool {
+        let Some(front) = self.asked.front() else { return false };
+        let quiet = front.since.max(self.heard).elapsed();
+        let shared = &self.transfer.shared;
+        shared.patience.silence * HOARDING <= quiet && shared.chunks.is_wanted()
     }
 
     /// Asks the provider; `None` if everything has arrived meanwhile.

@@ -3,18 +3,18 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use libp2p::Stream;
 use protocol::{PeerId, chunk_len};
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::debug;
 
 use super::source::Blobs;
 use super::transfers::Live;
+use super::turns::Turns;
 use super::wire::{ABSENT, Also, HERE, REQUEST_BYTES, WAIT, Want};
 use crate::Misdeed;
 use crate::limits::{IDENTIFY_WITHIN, LINK_IDLE, SERVE_QUEUE, SERVE_WRITE_WITHIN, WAIT_EVERY};
@@ -38,44 +38,6 @@ pub(crate) async fn serve(
     let result = tokio::try_join!(server.read_all(from), write_all(to, queue, &shared));
     if let Err(error) = result {
         debug!(%peer, %error, "blob stream ended");
-    }
-}
-
-/// Requests that may be in service at one time, and how many wait to be.
-#[derive(Debug)]
-pub(crate) struct Turns {
-    free: Semaphore,
-    waiting: AtomicUsize,
-}
-
-impl Turns {
-    pub(crate) fn new(count: usize) -> Self {
-        Self { free: Semaphore::new(count), waiting: AtomicUsize::new(0) }
-    }
-
-    async fn take(&self) -> SemaphorePermit<'_> {
-        let _waiting = Waiting::new(&self.waiting);
-        self.free.acquire().await.expect("nobody closes the semaphore")
-    }
-
-    fn is_wanted(&self) -> bool {
-        0 < self.waiting.load(Relaxed)
-    }
-}
-
-/// Counted as long as it lives.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
     }
 }
 
@@ -110,7 +72,7 @@ impl Server<'_> {
                 self.shared.blame(self.peer, Misdeed::BadFrame);
                 return Err(io::ErrorKind::InvalidData.into());
             };
-            let _turn = self.patiently(self.turns.take()).await?;
+            let _turn = self.patiently(self.turns.take(1)).await?;
             self.answer(want).await?;
         }
     }

@@ -225,3 +225,54 @@ async fn those_who_have_no_more_than_we_are_let_go() {
     gate.open();
     in_time(to_first).await.unwrap().unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_who_only_promise_do_not_keep_others_from_being_asked() {
+    let (bytes, blob) = large();
+    let silence = std::time::Duration::from_millis(50);
+    let patience = Patience { silence, ..Patience::default() };
+    let mut node = start(Config { patience, ..config(1) }, Shelf::default()).await;
+    // More than are asked at one time, and none of them answers anything.
+    let mut silent = Vec::new();
+    for name in 50..60u8 {
+        silent.push(Raw::connect(name, &node.address()).await);
+        node.until_up(name_of(name)).await;
+    }
+    // Nobody names the one that has it.
+    let honest = holder(2, Shelf::of(&bytes, Manner::Honest)).await;
+    node.dial(&honest).await;
+    let basket = Basket::all_of(blob);
+    let named = (50..60).map(name_of).collect();
+    in_time(node.net.fetch(blob, named, basket.sink())).await.unwrap();
+    assert!(basket.bytes() == bytes);
+    assert_eq!(node.net.stats().faults, 0, "none was found out before");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_who_give_nothing_do_not_keep_the_memory_of_all_transfers() {
+    let silence = std::time::Duration::from_millis(200);
+    let patience = Patience { silence, ..Patience::default() };
+    let node = start(Config { patience, ..config(1) }, Shelf::default()).await;
+    let gate = Gate::default();
+    let (mut slow, mut baskets) = (Vec::new(), Vec::new());
+    for name in 10..18u8 {
+        let bytes = noise((PIECES as usize - 1) * MIB + usize::from(name));
+        let (blob, manner) = (BlobRef::of(&bytes), Manner::WaitsAt(1, gate.clone()));
+        let one = holder(name, Shelf::of(&bytes, manner)).await;
+        node.dial(&one).await;
+        let basket = Basket::all_of(blob);
+        let (net, sink, from) = (node.net.clone(), basket.sink(), one.me());
+        tokio::spawn(async move { net.fetch(blob, vec![from], sink).await });
+        slow.push(one);
+        baskets.push(basket);
+    }
+    // They have shown that they have it, and owe as much as one may.
+    until_fact(|| baskets.iter().all(|basket| basket.look().pieces.len() == 1)).await;
+    let (bytes, blob) = large();
+    let honest = holder(2, Shelf::of(&bytes, Manner::Honest)).await;
+    node.dial(&honest).await;
+    let basket = Basket::all_of(blob);
+    in_time(node.net.fetch(blob, vec![honest.me()], basket.sink())).await.unwrap();
+    assert!(basket.bytes() == bytes);
+    gate.open();
+}
