@@ -99,6 +99,8 @@ pub const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 pub const WAITS_MAX: u32 = 60;
 /// A provider asks for it this often.
 pub const WAIT_EVERY: Duration = Duration::from_secs(5);
+/// A probe ends after this, however often its peer asks for patience.
+pub const PROBE_WITHIN: Duration = Duration::from_secs(60);
 /// Blobs of so many pieces are fetched from those who are on their way to them, too.
 pub const SPREAD_PIECES_MIN: u64 = 8;
 /// A provider that is on its way to a blob is asked this often what it has, at most.

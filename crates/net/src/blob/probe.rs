@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use protocol::limits::BLOB_BYTES_MAX;
 use protocol::{BlobRef, PeerId, Subtrees, chunk_count};
+use tokio::time::timeout;
 
 use super::link::{Links, Part};
 use super::outcome::ProbeError;
 use super::wire::{Also, Want};
 use crate::Misdeed;
+use crate::limits::PROBE_WITHIN;
 use crate::shared::Shared;
 
 /// See [`Net::probe`](crate::Net::probe).
@@ -21,7 +23,8 @@ pub(crate) async fn probe(
     if BLOB_BYTES_MAX < blob.size || chunk_count(blob.size) <= index {
         return Err(ProbeError::NoSuchPiece);
     }
-    let result = shown(shared, peer, blob, index).await;
+    let shown = timeout(PROBE_WITHIN, shown(shared, peer, blob, index)).await;
+    let result = shown.unwrap_or_else(|_| Err(ProbeError::Lost("no piece in time".to_owned())));
     if let Err(ProbeError::Fault(misdeed)) = result {
         shared.blame(peer, misdeed);
     }

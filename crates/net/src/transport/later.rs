@@ -10,8 +10,8 @@ use futures::future::BoxFuture;
 use libp2p::core::transport::{DialOpts, ListenerId, TransportError, TransportEvent};
 use libp2p::{Multiaddr, Transport};
 
-/// Many times what a handshake takes near by, and less than a person notices.
-const LATER: Duration = Duration::from_millis(100);
+/// Many times what a handshake takes near by, also on a busy machine, and less than a person notices.
+const LATER: Duration = Duration::from_millis(250);
 
 /// A transport whose dials wait for a moment.
 pub(super) struct Later<T>(pub(super) T);
