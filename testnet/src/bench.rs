@@ -12,6 +12,7 @@ mod latency;
 mod meter;
 mod million;
 mod peers;
+mod spread;
 mod text;
 mod wire;
 mod words;

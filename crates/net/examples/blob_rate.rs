@@ -1,4 +1,5 @@
-//! How fast a verified blob moves from node to node, against raw TCP and a bare libp2p stream.
+//! How fast a verified blob moves from node to node, against raw TCP and bare libp2p streams: over Noise and
+//! over TLS as libp2p has them, and over our own connections.
 //!
 //! `cargo run --release -p net --example blob_rate [MiB] [rounds]`; all sides share one process and
 //! its cores, and CPU seconds are those of both sides together. Trust the ratios within one round.
@@ -10,15 +11,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _};
-use libp2p::{StreamProtocol, SwarmBuilder, noise, tcp, yamux};
+use libp2p::swarm::{Swarm, SwarmEvent};
+use libp2p::{StreamProtocol, SwarmBuilder, noise, tcp, tls, yamux};
 use net::{Blobs, Config, Sink};
 use protocol::{BlobId, BlobRef, Hash, NetworkId, Subtrees};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+#[path = "../src/transport/mod.rs"]
+mod transport;
+
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const MIB: usize = 1 << 20;
+/// One figure must not take longer.
+const WITHIN: Duration = Duration::from_secs(300);
 const PROTOCOL: StreamProtocol = StreamProtocol::new("/blob-rate");
 
 #[tokio::main]
@@ -29,24 +36,67 @@ async fn main() -> Result<(), Failure> {
     blake3::Hasher::new().finalize_xof().fill(&mut bytes);
     let shelf = Arc::new(Shelf::new(bytes));
 
-    println!("{size} MiB on loopback; MB/s, CPU seconds per GB over both sides");
+    println!("{size} MiB on loopback; MB/s, CPU seconds per GB over both sides, of raw TCP");
     for _ in 0..rounds {
         let raw = measure(size, raw(shelf.clone())).await?;
-        let bare = measure(size, bare(shelf.clone())).await?;
-        let blob = measure(size, blob(shelf.clone())).await?;
-        println!(
-            "raw TCP {:5.0} {:.2} | bare stream {:4.0} {:.2} | verified blob {:4.0} {:.2} = {:.2} of raw TCP, {:.2} of the bare stream",
-            raw.rate,
-            raw.cpu,
-            bare.rate,
-            bare.cpu,
-            blob.rate,
-            blob.cpu,
-            blob.rate / raw.rate,
-            blob.rate / bare.rate,
-        );
+        raw.show("raw TCP", &raw);
+        for way in [Way::Noise, Way::Tls, Way::Ours, Way::Quic] {
+            measure(size, bare(way, shelf.clone())).await?.show(way.name(), &raw);
+        }
+        measure(size, blob(shelf.clone())).await?.show("verified blob", &raw);
     }
     Ok(())
+}
+
+/// How two libp2p peers are connected.
+#[derive(Clone, Copy)]
+enum Way {
+    Noise,
+    Tls,
+    Ours,
+    Quic,
+}
+
+impl Way {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Noise => "stream, libp2p's Noise and Yamux",
+            Self::Tls => "stream, libp2p's TLS and Yamux",
+            Self::Ours => "stream, our TLS and Yamux",
+            Self::Quic => "stream, QUIC",
+        }
+    }
+
+    const fn listen(self) -> &'static str {
+        match self {
+            Self::Noise | Self::Tls | Self::Ours => "/ip4/127.0.0.1/tcp/0",
+            Self::Quic => "/ip4/127.0.0.1/udp/0/quic-v1",
+        }
+    }
+
+    fn swarm(self) -> Result<Swarm<libp2p_stream::Behaviour>, Failure> {
+        let (tcp, mux) = (tcp::Config::default().nodelay(true), yamux::Config::default);
+        let builder = SwarmBuilder::with_new_identity().with_tokio();
+        let stay = |config: libp2p::swarm::Config| {
+            config.with_idle_connection_timeout(Duration::from_secs(60))
+        };
+        macro_rules! finish {
+            ($builder:expr) => {
+                $builder
+                    .with_behaviour(|_| libp2p_stream::Behaviour::new())?
+                    .with_swarm_config(stay)
+                    .build()
+            };
+        }
+        Ok(match self {
+            Self::Noise => finish!(builder.with_tcp(tcp, noise::Config::new, mux)?),
+            Self::Tls => finish!(builder.with_tcp(tcp, tls::Config::new, mux)?),
+            Self::Ours => finish!(
+                builder.with_other_transport(|key| transport::over_tcp(key).map_err(Box::from))?
+            ),
+            Self::Quic => finish!(builder.with_other_transport(transport::over_quic)?),
+        })
+    }
 }
 
 struct Figures {
@@ -56,11 +106,17 @@ struct Figures {
     cpu: f64,
 }
 
+impl Figures {
+    fn show(&self, what: &str, raw: &Self) {
+        println!("{what:33} {:5.0} {:5.2} {:5.2}", self.rate, self.cpu, self.rate / raw.rate);
+    }
+}
+
 async fn measure(
     size: usize,
     moving: impl Future<Output = Result<(Duration, f64), Failure>>,
 ) -> Result<Figures, Failure> {
-    let (took, cpu) = moving.await?;
+    let (took, cpu) = tokio::time::timeout(WITHIN, moving).await??;
     let megabytes = (size * MIB) as f64 / 1e6;
     Ok(Figures { rate: megabytes / took.as_secs_f64(), cpu: cpu / megabytes * 1e3 })
 }
@@ -95,25 +151,12 @@ async fn raw(shelf: Arc<Shelf>) -> Result<(Duration, f64), Failure> {
     Ok(figures)
 }
 
-async fn bare(shelf: Arc<Shelf>) -> Result<(Duration, f64), Failure> {
-    let build = || -> Result<_, Failure> {
-        let swarm = SwarmBuilder::with_new_identity()
-            .with_tokio()
-            .with_tcp(
-                tcp::Config::default().nodelay(true),
-                noise::Config::new,
-                yamux::Config::default,
-            )?
-            .with_behaviour(|_| libp2p_stream::Behaviour::new())?
-            .with_swarm_config(|c| c.with_idle_connection_timeout(Duration::from_secs(60)))
-            .build();
-        Ok(swarm)
-    };
-    let (mut sender, mut receiver) = (build()?, build()?);
-    sender.listen_on("/ip4/127.0.0.1/tcp/0".parse()?)?;
+async fn bare(way: Way, shelf: Arc<Shelf>) -> Result<(Duration, f64), Failure> {
+    let (mut sender, mut receiver) = (way.swarm()?, way.swarm()?);
+    sender.listen_on(way.listen().parse()?)?;
     let address = loop {
         let event = sender.select_next_some().await;
-        if let libp2p::swarm::SwarmEvent::NewListenAddr { address, .. } = event {
+        if let SwarmEvent::NewListenAddr { address, .. } = event {
             break address;
         }
     };
@@ -122,10 +165,22 @@ async fn bare(shelf: Arc<Shelf>) -> Result<(Duration, f64), Failure> {
     let mut control = receiver.behaviour().new_control();
     receiver.dial(address)?;
     let len = shelf.bytes.len();
+    let (connected, is_connected) = tokio::sync::oneshot::channel();
     let tasks = [
         tokio::spawn(async move { while sender.next().await.is_some() {} }),
-        tokio::spawn(async move { while receiver.next().await.is_some() {} }),
+        tokio::spawn(async move {
+            let mut connected = Some(connected);
+            while let Some(event) = receiver.next().await {
+                if let SwarmEvent::ConnectionEstablished { .. } = event
+                    && let Some(connected) = connected.take()
+                {
+                    // Whoever measures waits for it.
+                    let _ = connected.send(());
+                }
+            }
+        }),
     ];
+    is_connected.await?;
     let sending = tokio::spawn(async move {
         let (_, mut stream) = incoming.next().await.ok_or(io::ErrorKind::BrokenPipe)?;
         for piece in shelf.bytes.chunks(MIB) {
@@ -133,11 +188,7 @@ async fn bare(shelf: Arc<Shelf>) -> Result<(Duration, f64), Failure> {
         }
         stream.close().await
     });
-    let mut stream = loop {
-        if let Ok(stream) = control.open_stream(peer, PROTOCOL).await {
-            break stream;
-        }
-    };
+    let mut stream = control.open_stream(peer, PROTOCOL).await?;
     let (start, before) = (Instant::now(), cpu()?);
     let (mut buffer, mut left) = (vec![0; MIB], len);
     while 0 < left {

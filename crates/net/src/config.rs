@@ -24,8 +24,17 @@ pub struct Config {
     pub mdns: bool,
     /// Whether others can reach us, which decides our part in the DHT.
     pub reachability: Reachability,
-    /// How long slow providers are suffered.
+    /// How long slow peers are suffered.
     pub patience: Patience,
+    /// What the owner lets blobs take of the line.
+    pub rates: Rates,
+}
+
+/// Bytes of blobs per second; `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rates {
+    pub upload: Option<u64>,
+    pub download: Option<u64>,
 }
 
 /// Whether others can reach this node.
@@ -40,18 +49,32 @@ pub enum Reachability {
     Private,
 }
 
-/// When a provider of a blob is too slow.
+/// When a peer is too slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
     /// The longest silence while bytes are due; 64 KiB must arrive within it.
     pub stall: Duration,
     /// Bytes per second below which a piece of 1 MiB is given up.
     pub min_rate: u64,
+    /// After so long without a piece others are asked beside those who only promise.
+    pub silence: Duration,
+    /// Who is on the way to a blob itself and has nothing for us is let go once nothing has arrived for
+    /// so long.
+    pub useless: Duration,
+    /// A fetcher that takes nothing of what it asked for within this is not served on while others
+    /// wait for their turn.
+    pub untaken: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { stall: Duration::from_secs(10), min_rate: 32 << 10 }
+        Self {
+            stall: Duration::from_secs(10),
+            min_rate: 32 << 10,
+            silence: Duration::from_secs(10),
+            useless: Duration::from_secs(30),
+            untaken: Duration::from_secs(5),
+        }
     }
 }
 
@@ -71,6 +94,7 @@ impl Config {
             mdns: false,
             reachability: Reachability::Public,
             patience: Patience::default(),
+            rates: Rates::default(),
         }
     }
 }
@@ -86,6 +110,7 @@ impl fmt::Debug for Config {
             .field("mdns", &self.mdns)
             .field("reachability", &self.reachability)
             .field("patience", &self.patience)
+            .field("rates", &self.rates)
             .finish_non_exhaustive()
     }
 }

@@ -94,6 +94,23 @@ pub const LINK_QUEUE: usize = 16;
 pub const LINK_IDLE: Duration = Duration::from_secs(60);
 /// The first bytes of an answer: the provider may be busy serving others.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// How often a provider may ask for patience before a piece: it has others to serve, or its owner
+/// limits what it sends.
+pub const WAITS_MAX: u32 = 60;
+/// A provider asks for it this often.
+pub const WAIT_EVERY: Duration = Duration::from_secs(5);
+/// A probe ends after this, however often its peer asks for patience.
+pub const PROBE_WITHIN: Duration = Duration::from_secs(60);
+/// Blobs of so many pieces are fetched from those who are on their way to them, too.
+pub const SPREAD_PIECES_MIN: u64 = 8;
+/// A provider that is on its way to a blob is asked this often what it has, at most.
+pub const REPORT_EVERY: Duration = Duration::from_millis(250);
+/// One that has all of it is asked this often who else wants it.
+pub const WHOLE_REPORT_EVERY: Duration = Duration::from_secs(1);
+/// Blobs of which it is remembered who asked for them lately.
+pub const ASKED_BLOBS_MAX: usize = 64;
+/// Peers remembered to have asked for one blob.
+pub const ASKERS_MAX: usize = 64;
 /// Bytes that a provider must deliver within [`Patience::stall`](crate::Patience).
 pub const STALL_BYTES: usize = 64 << 10;
 /// Before that time has passed twice, another provider is asked for the list of subtrees as well.

@@ -23,7 +23,7 @@ impl Names {
     }
 
     pub(crate) fn blob(&self) -> StreamProtocol {
-        self.protocol("blob/1")
+        self.protocol("blob/2")
     }
 
     pub(crate) fn kad(&self) -> StreamProtocol {

@@ -114,6 +114,10 @@ impl Roster {
         self.lock().up.len()
     }
 
+    pub(crate) fn names(&self) -> Vec<PeerId> {
+        self.lock().up.keys().copied().collect()
+    }
+
     pub(crate) fn queue(&self, name: PeerId) -> Option<Queue> {
         self.lock().up.get(&name).map(|peer| peer.queue.clone())
     }

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use protocol::PeerId;
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::blob::Links;
+use crate::blob::{Links, Transfers, Turns};
+use crate::bucket::Bucket;
 use crate::command::Command;
 use crate::limits::{CHUNKS_IN_FLIGHT, FETCHES_MAX};
 use crate::names::Names;
@@ -16,7 +17,7 @@ use crate::seen::Seen;
 use crate::stats::Counters;
 use crate::streams::Opener;
 use crate::talk::Pings;
-use crate::{Event, Misdeed, Patience};
+use crate::{Event, Misdeed, Patience, Rates};
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -30,8 +31,12 @@ pub(crate) struct Shared {
     pub(crate) pings: Pings,
     pub(crate) seen: Seen,
     pub(crate) links: Links,
+    pub(crate) transfers: Transfers,
+    /// Bytes of blobs that the owner lets us send and receive.
+    pub(crate) upload: Bucket,
+    pub(crate) download: Bucket,
     /// Pieces that may be on their way to us.
-    pub(crate) chunks: Arc<Semaphore>,
+    pub(crate) chunks: Turns,
     /// Transfers that may run.
     pub(crate) fetches: Semaphore,
     /// Weak: the node stops when the last handle is gone.
@@ -46,6 +51,7 @@ impl Shared {
         me: PeerId,
         names: Names,
         patience: Patience,
+        rates: Rates,
         opener: Opener,
         commands: &mpsc::Sender<Command>,
     ) -> Self {
@@ -60,7 +66,10 @@ impl Shared {
             pings: Pings::default(),
             seen: Seen::default(),
             links: Links::default(),
-            chunks: Arc::new(Semaphore::new(CHUNKS_IN_FLIGHT)),
+            transfers: Transfers::default(),
+            upload: Bucket::new(rates.upload),
+            download: Bucket::new(rates.download),
+            chunks: Turns::new(CHUNKS_IN_FLIGHT),
             fetches: Semaphore::new(FETCHES_MAX),
             commands: commands.downgrade(),
             network_size: AtomicU64::new(0),

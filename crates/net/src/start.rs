@@ -3,8 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
-use libp2p::{Multiaddr, SwarmBuilder, TransportError, noise, tcp, yamux};
-use tokio::sync::{Semaphore, mpsc};
+use libp2p::{Multiaddr, SwarmBuilder, TransportError};
+use tokio::sync::mpsc;
 use tracing::info;
 
 use crate::config::Config;
@@ -15,7 +15,7 @@ use crate::names::Names;
 use crate::shared::Shared;
 use crate::streams::{self, Opener};
 use crate::swarm::{Behaviour, Voice};
-use crate::{Blobs, blob, identity, talk};
+use crate::{Blobs, blob, identity, talk, transport};
 
 /// Why the network did not start.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +59,7 @@ pub async fn start(config: Config, blobs: Arc<dyn Blobs>) -> Result<(Net, Events
     let (messages, inbox) = mpsc::channel(EVENT_QUEUE);
     let me = identity::ours(swarm.local_peer_id()).expect("our own key is ed25519");
     let opener = Opener::new(control);
-    let shared = Arc::new(Shared::new(me, names, config.patience, opener, &commands));
+    let shared = Arc::new(Shared::new(me, names, config.patience, config.rates, opener, &commands));
     let events = Events::new(inbox, shared.notices.clone());
 
     let mut voice = Voice::new(swarm, shared.clone(), orders, messages.clone(), bootstrap, &config);
@@ -67,9 +67,9 @@ pub async fn start(config: Config, blobs: Arc<dyn Blobs>) -> Result<(Net, Events
     voice.accept(streams::accept(talk_streams, 1, move |peer, stream| {
         talk::listen(hearer.clone(), peer, stream, messages.clone())
     }));
-    let (server, permits) = (shared.clone(), Arc::new(Semaphore::new(SERVES_MAX)));
+    let (server, turns) = (shared.clone(), Arc::new(blob::Turns::new(SERVES_MAX)));
     voice.accept(streams::accept(blob_streams, SERVES_PER_PEER, move |peer, stream| {
-        blob::serve(server.clone(), blobs.clone(), permits.clone(), peer, stream)
+        blob::serve(server.clone(), blobs.clone(), turns.clone(), peer, stream)
     }));
     voice.until_listening(addresses.len()).await?;
     info!(%me, "network started");
@@ -88,15 +88,15 @@ fn build(config: &Config, names: &Names) -> Result<libp2p::Swarm<Behaviour>, Sta
     let setup = |what| move |reason: String| StartError::Setup { what, reason };
     let swarm = SwarmBuilder::with_existing_identity(identity::keypair(&config.secret))
         .with_tokio()
-        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)
+        .with_other_transport(|key| transport::over_tcp(key).map_err(Box::from))
         .map_err(|e| setup("encryption")(e.to_string()))?
-        .with_quic()
+        .with_other_transport(transport::over_quic)
+        .map_err(|e| setup("encryption")(e.to_string()))?
         .with_dns()
         .map_err(|e| setup("name resolution")(e.to_string()))?
         .with_behaviour(|key| Behaviour::new(key, config, names))
         .map_err(|e| setup("the protocols")(e.to_string()))?
-        // All addresses of a peer are raced, without libp2p's preference for QUIC: near by TCP
-        // wins, which moves bulk data twice as fast at 0.6 of the CPU, and far away QUIC does.
+        // All addresses of a peer are raced, without libp2p's preference for QUIC.
         .with_swarm_config(|c| c.with_idle_connection_timeout(IDLE_TIMEOUT))
         .build();
     Ok(swarm)

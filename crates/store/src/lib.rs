@@ -6,6 +6,7 @@
 
 mod error;
 
+mod arriving;
 mod batch;
 mod blobs;
 mod direct;

@@ -4,13 +4,14 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use protocol::limits::{BLOB_BYTES_MAX, CHUNK_BYTES};
 use protocol::{BlobId, BlobRef, Hash, Subtrees, chunk_count, chunk_len};
 use rustix::fs::{SeekFrom, seek};
 use tracing::debug;
 
+use crate::arriving::{Arriving, State};
 use crate::batch::{Batch, Op, Source};
 use crate::direct::PieceFile;
 use crate::folder::{Folder, blob_of, remove_quietly};
@@ -26,22 +27,7 @@ use crate::{Store, StoreError};
 pub struct Partial {
     shared: Arc<Shared>,
     blob: BlobRef,
-    state: Mutex<State>,
-}
-
-#[derive(Debug)]
-enum State {
-    /// At most 1 MiB, which is held in memory.
-    Single {
-        bytes: Option<Vec<u8>>,
-    },
-    /// Larger, and its chaining values are not known yet.
-    Unknown,
-    Pieces {
-        file: Arc<PieceFile>,
-        values: Vec<Hash>,
-        have: Vec<bool>,
-    },
+    state: Arriving,
 }
 
 impl Store {
@@ -61,14 +47,15 @@ impl Store {
         let come = fs::metadata(shared.folder.partial(blob.id)).map_or(0, |m| m.blocks() * 512);
         shared.check_disk(blob.size.saturating_sub(come))?;
         if blob.size <= CHUNK_BYTES {
-            let state = Mutex::new(State::Single { bytes: None });
+            let state = Arriving::new(blob.size, State::Single { bytes: None });
             return Ok(Partial { shared, blob, state });
         }
         if !shared.ledger().start_receiving(blob.id) {
             return Err(StoreError::Receiving { id: blob.id });
         }
         // From here on its drop gives the blob free.
-        let partial = Partial { shared, blob, state: Mutex::new(State::Unknown) };
+        let partial = Partial { shared, blob, state: Arriving::new(blob.size, State::Unknown) };
+        partial.shared.arriving().insert(blob.id, partial.state.clone());
         partial.shared.submit(Batch::of(Op::Reserve { blob }))?;
         if let Some(subtrees) = partial.stored_subtrees()? {
             partial.open_pieces(&subtrees)?;
@@ -178,13 +165,16 @@ impl Partial {
         if missing != 0 {
             return Err(StoreError::Incomplete { id: self.blob.id, missing });
         }
-        match &mut *self.state() {
-            State::Single { bytes } => self.finish_single(bytes.take().unwrap_or_default())?,
-            State::Pieces { file, values, .. } => {
-                self.finish_pieces(file, std::mem::take(values))?
+        let (file, values) = match &mut *self.state() {
+            State::Single { bytes } => {
+                self.finish_single(bytes.take().unwrap_or_default())?;
+                return Ok(self.blob);
             }
+            State::Pieces { file, values, .. } => (Arc::clone(file), values.clone()),
             State::Unknown => return Err(StoreError::NoSubtrees { id: self.blob.id }),
-        }
+        };
+        // Its pieces can be read meanwhile.
+        self.finish_pieces(&file, values)?;
         Ok(self.blob)
     }
 
@@ -234,7 +224,7 @@ impl Partial {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -244,6 +234,7 @@ impl Drop for Partial {
             return;
         }
         let began = !self.needs_subtrees();
+        self.shared.arriving().remove(&self.blob.id);
         let mut ledger = self.shared.ledger();
         if !began {
             ledger.drop_partial(self.blob.id);

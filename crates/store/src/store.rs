@@ -1,13 +1,16 @@
 //! The store itself: what its methods and its writer share.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
+use protocol::BlobId;
 use redb::{Database, ReadableDatabase};
 use tracing::error;
 
+use crate::arriving::Arriving;
 use crate::folder::{Folder, Lock};
 use crate::ledger::Ledger;
 use crate::queue::Queue;
@@ -43,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) commits: AtomicU64,
     options: Options,
     ledger: Mutex<Ledger>,
+    /// What is being received; as many as there are receivers.
+    arriving: Mutex<BTreeMap<BlobId, Arriving>>,
     stopped: OnceLock<StoreError>,
     /// Given free last, when the index is closed.
     _lock: Lock,
@@ -109,6 +114,7 @@ impl Shared {
             commits: AtomicU64::new(0),
             options,
             ledger: Mutex::new(ledger),
+            arriving: Mutex::default(),
             stopped: OnceLock::new(),
             _lock: lock,
         }
@@ -116,6 +122,10 @@ impl Shared {
 
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn arriving(&self) -> MutexGuard<'_, BTreeMap<BlobId, Arriving>> {
+        self.arriving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Refuses if `bytes` more would leave too little free space for records.

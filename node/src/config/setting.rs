@@ -7,6 +7,8 @@ use net::Reachability;
 
 use crate::config::Config;
 
+/// Slower, others would take this node for one that hangs.
+const RATE_MIN: u64 = 64 << 10;
 /// Two core-days of minting: nobody would join a network that asks for more.
 const STAMP_BITS_MAX: u8 = 24;
 /// A stamp that costs 65 times the job's own work.
@@ -51,6 +53,8 @@ settings! {
     Cores "cores" "DUGNAD_CORES" "Units that may run at the same time.",
     Memory "memory" "DUGNAD_MEMORY" "Memory that one unit may ask for.",
     Storage "storage" "DUGNAD_STORAGE" "What all blobs together may take on disk.",
+    UploadLimit "upload-limit" "DUGNAD_UPLOAD_LIMIT" "Bytes of blobs per second that this node sends, such as 2 MB; off is no limit.",
+    DownloadLimit "download-limit" "DUGNAD_DOWNLOAD_LIMIT" "Bytes of blobs per second that this node fetches; off is no limit.",
     Works "works" "DUGNAD_WORKS" "Whether to work on others' jobs.",
     Keeps "keeps" "DUGNAD_KEEPS" "Whether to keep others' jobs for them.",
     StampBits "stamp-bits" "DUGNAD_STAMP_BITS" "Bits of the stamp that identities need in this network; 0 asks for none.",
@@ -86,6 +90,8 @@ impl Setting {
             Self::Cores => config.cores = parse_cores(text)?,
             Self::Memory => config.memory_bytes = parse_size(text)?,
             Self::Storage => config.storage_bytes = parse_storage(text)?,
+            Self::UploadLimit => config.upload_limit = parse_rate(text)?,
+            Self::DownloadLimit => config.download_limit = parse_rate(text)?,
             Self::Works => config.works = parse_bool(text)?,
             Self::Keeps => config.keeps = parse_bool(text)?,
             Self::StampBits => config.stamp_bits = parse_stamp_bits(text)?,
@@ -113,6 +119,8 @@ impl Setting {
             Self::Cores => config.cores.to_string(),
             Self::Memory => show_size(config.memory_bytes),
             Self::Storage => show_size(config.storage_bytes),
+            Self::UploadLimit => show_rate(config.upload_limit),
+            Self::DownloadLimit => show_rate(config.download_limit),
             Self::Works => config.works.to_string(),
             Self::Keeps => config.keeps.to_string(),
             Self::StampBits => config.stamp_bits.to_string(),
@@ -192,6 +200,17 @@ fn parse_storage(text: &str) -> Result<u64, &'static str> {
     if size < 64 << 20 { Err("write a size of at least 64 MiB") } else { Ok(size) }
 }
 
+fn parse_rate(text: &str) -> Result<Option<u64>, &'static str> {
+    let form = "write off, or bytes per second such as 2 MB, at least 64 KiB";
+    match text {
+        "off" => Ok(None),
+        _ => match parse_size(text).map_err(|_| form)? {
+            rate if rate < RATE_MIN => Err(form),
+            rate => Ok(Some(rate)),
+        },
+    }
+}
+
 fn parse_stamp_bits(text: &str) -> Result<u8, &'static str> {
     let bits = text.parse().ok().filter(|bits| *bits <= STAMP_BITS_MAX);
     bits.ok_or("write a number from 0 to 24; each bit doubles the work, and 14 take minutes")
@@ -212,6 +231,10 @@ fn parse_api(text: &str) -> Result<SocketAddr, &'static str> {
 fn parse_log(text: &str) -> Result<String, &'static str> {
     let parsed = tracing_subscriber::EnvFilter::try_new(text);
     parsed.map(|_| text.to_owned()).map_err(|_| "write a level such as info, or net=debug,info")
+}
+
+fn show_rate(rate: Option<u64>) -> String {
+    rate.map_or_else(|| "off".to_owned(), show_size)
 }
 
 fn show_size(bytes: u64) -> String {

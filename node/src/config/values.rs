@@ -31,6 +31,10 @@ pub struct Config {
     pub memory_bytes: u64,
     /// What all blobs together may take on disk, in bytes.
     pub storage_bytes: u64,
+    /// Bytes of blobs per second that go out; `None` is no limit.
+    pub upload_limit: Option<u64>,
+    /// Bytes of blobs per second that are asked for; `None` is no limit.
+    pub download_limit: Option<u64>,
     /// Whether to work on others' jobs.
     pub works: bool,
     /// Whether to keep others' jobs.
@@ -71,6 +75,8 @@ impl Config {
             cores,
             memory_bytes: memory_default(cores as u64),
             storage_bytes: 10 << 30,
+            upload_limit: None,
+            download_limit: None,
             works: true,
             keeps: true,
             stamp_bits: 0,

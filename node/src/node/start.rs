@@ -184,6 +184,7 @@ fn net_config(
         mdns: config.mdns,
         reachability: config.reachability,
         patience: net::Patience::default(),
+        rates: net::Rates { upload: config.upload_limit, download: config.download_limit },
     }
 }
 

@@ -1,4 +1,5 @@
-//! What others may fetch from this node: every blob of the store, by name.
+//! What others may fetch from this node: every blob of the store, by name, and what has come of those
+//! that it receives.
 
 use std::io;
 use std::sync::{Arc, Weak};
@@ -31,6 +32,10 @@ impl net::Blobs for Serve {
     }
 
     fn read_chunk(&self, blob: BlobId, index: u64) -> io::Result<Vec<u8>> {
-        self.store()?.read_chunk(blob, index).map_err(io::Error::other)
+        let store = self.store()?;
+        // Between the first look and the second it may have become whole.
+        let read = store.read_chunk(blob, index);
+        let read = read.or_else(|_| store.read_arrived(blob, index));
+        read.or_else(|_| store.read_chunk(blob, index)).map_err(io::Error::other)
     }
 }

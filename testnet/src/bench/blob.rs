@@ -31,7 +31,7 @@ struct Run {
 
 /// Bytes that no two runs share.
 #[derive(Debug)]
-struct Noise {
+pub(super) struct Noise {
     chance: Chance,
     left: u64,
 }
@@ -81,7 +81,7 @@ fn transfer(
     deadline: Deadline,
 ) -> anyhow::Result<Run> {
     let size = args.size;
-    let mut noise = Noise { chance: Chance::fork(run, "blob", size), left: size };
+    let mut noise = Noise::new(run, size);
     let blob: Blob = from.put_reader(&mut noise, Some(size))?;
     let mut job = trivial(run, run + 1)?;
     let stage = job.draft.stages.first_mut().context("the example `trivial` has a stage")?;
@@ -155,6 +155,12 @@ fn copy(args: &BlobArgs) -> anyhow::Result<Run> {
 fn middle(runs: &[Run]) -> Run {
     let of = |value: fn(&Run) -> f64| median(&runs.iter().map(value).collect::<Vec<_>>());
     Run { gib_per_s: of(|run| run.gib_per_s), cpu_s_per_gib: of(|run| run.cpu_s_per_gib) }
+}
+
+impl Noise {
+    pub(super) fn new(run: u64, size: u64) -> Self {
+        Self { chance: Chance::fork(run, "blob", size), left: size }
+    }
 }
 
 impl Read for Noise {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::{blob, dispatch, flood, idle, latency, million, wire, words};
+use super::{blob, dispatch, flood, idle, latency, million, spread, wire, words};
 use crate::interrupt;
 
 /// What can be measured.
@@ -17,6 +17,8 @@ pub(crate) enum Figure {
     Latency(LatencyArgs),
     /// A large blob from one node's store to another's
     Blob(BlobArgs),
+    /// A large blob to many nodes at once
+    Spread(SpreadArgs),
     /// Memory and CPU of nodes that have nothing to do
     Idle(IdleArgs),
     /// Bytes that nodes send each other for one verified unit
@@ -76,6 +78,17 @@ pub(crate) struct BlobArgs {
     /// Take the machine's memory as it is, be it that its host has to give it first
     #[arg(long, env = "TESTNET_COLD")]
     pub(crate) cold: bool,
+    #[command(flatten)]
+    pub(crate) ground: Ground,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SpreadArgs {
+    /// Nodes that fetch it, the one that has it not among them
+    #[arg(long, env = "TESTNET_NODES", default_value_t = 8)]
+    pub(crate) nodes: usize,
+    #[arg(long, env = "TESTNET_SIZE", default_value = "1GiB", value_parser = client::parse_bytes)]
+    pub(crate) size: u64,
     #[command(flatten)]
     pub(crate) ground: Ground,
 }
@@ -145,6 +158,7 @@ pub(crate) fn run(figure: &Figure) -> anyhow::Result<ExitCode> {
         Figure::Dispatch(args) => dispatch::run(args)?,
         Figure::Latency(args) => latency::run(args)?,
         Figure::Blob(args) => blob::run(args)?,
+        Figure::Spread(args) => spread::run(args)?,
         Figure::Idle(args) => idle::run(args)?,
         Figure::Wire(args) => wire::run(args)?,
         Figure::Flood(args) => flood::run(args)?,

@@ -1,10 +1,9 @@
 //! Fetching a blob: its tree from one provider, its pieces from several, all of it checked.
 
-use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -12,16 +11,18 @@ use protocol::limits::{BLOB_BYTES_MAX, CHUNK_BYTES};
 use protocol::{BlobRef, PeerId, Subtrees, chunk_count};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::sleep;
+use tokio::time::{sleep, sleep_until};
 
+use super::candidates::Candidates;
 use super::link::{Links, Part};
 use super::outcome::{FetchError, Fetched, Source, SourceEnd};
 use super::plan::Plan;
 use super::provider::{Piece, Transfer, work};
 use super::source::Sink;
+use super::transfers::Live;
 use super::wire::Want;
 use crate::Misdeed;
-use crate::limits::{PROVIDERS_AT_ONCE, PROVIDERS_MAX, SINK_QUEUE, TREE_HEDGE};
+use crate::limits::{SINK_QUEUE, TREE_HEDGE};
 use crate::shared::Shared;
 
 /// See [`Net::fetch`](crate::Net::fetch).
@@ -55,47 +56,52 @@ pub(crate) async fn fetch(
         return ended.map(|()| Fetched { sources: Vec::new() }).map_err(FetchError::Sink);
     }
 
-    let mut reserve: VecDeque<PeerId> = VecDeque::new();
-    for peer in providers {
-        if peer != shared.me && !reserve.contains(&peer) && reserve.len() < PROVIDERS_MAX {
-            reserve.push_back(peer);
-        }
-    }
+    let mut candidates = Candidates::new(shared.me, providers);
     let mut sources = Vec::new();
-    let trees = match tree(&shared, blob, &mut reserve, &mut sources).await {
+    let trees = match tree(&shared, blob, &mut candidates, &mut sources).await {
         Some(trees) => trees,
         None => {
             return Err(FetchError::Unavailable { missing: missing.len() as u64, sources });
         }
     };
-    pieces(shared.clone(), blob, trees, missing, reserve, sources, sink).await
+    pieces(shared.clone(), blob, trees, missing, candidates, sources, sink).await
 }
 
-/// The checked tree of the blob. Providers that have none are taken off the list.
+/// The checked tree of the blob. Providers that have none are not asked for pieces either.
 async fn tree(
     shared: &Arc<Shared>,
     blob: BlobRef,
-    providers: &mut VecDeque<PeerId>,
+    candidates: &mut Candidates,
     sources: &mut Vec<Source>,
 ) -> Option<Subtrees> {
     if blob.size <= CHUNK_BYTES {
         return Subtrees::check(blob.id, blob.size, Vec::new());
     }
-    let mut untried: VecDeque<PeerId> = providers.clone();
-    let mut asking = FuturesUnordered::new();
+    let (mut asking, mut asked) = (FuturesUnordered::new(), Vec::new());
+    let mut widened = Instant::now();
     loop {
         if asking.is_empty() {
-            asking.push(tree_from(shared, blob, untried.pop_front()?));
+            let first = candidates.next(0)?;
+            asked.push(first);
+            asking.push(tree_from(shared, blob, first));
         }
-        let may_hedge = !untried.is_empty() && asking.len() < PROVIDERS_AT_ONCE;
+        let silence = shared.patience.silence.saturating_sub(widened.elapsed());
         let answer = tokio::select! {
             answer = asking.next() => answer,
-            () = sleep(TREE_HEDGE), if may_hedge => None,
+            () = sleep(TREE_HEDGE), if candidates.can_ask(asking.len()) => None,
+            () = sleep(silence) => {
+                candidates.widen(shared);
+                widened = Instant::now();
+                None
+            }
         };
         match answer {
-            Some((_, Ok(trees))) => return Some(trees),
+            Some((_, Ok(trees))) => {
+                candidates.take_back(asked);
+                return Some(trees);
+            }
             Some((peer, Err(end))) => {
-                providers.retain(|other| *other != peer);
+                asked.retain(|other| *other != peer);
                 if let SourceEnd::Fault(misdeed) = end {
                     shared.blame(peer, misdeed);
                 }
@@ -103,7 +109,8 @@ async fn tree(
                 sources.push(Source { peer, chunks: 0, bytes: 0, busy, end });
             }
             None => {
-                if let Some(next) = untried.pop_front() {
+                if let Some(next) = candidates.next(asking.len()) {
+                    asked.push(next);
                     asking.push(tree_from(shared, blob, next));
                 }
             }
@@ -116,7 +123,7 @@ async fn tree_from(
     blob: BlobRef,
     peer: PeerId,
 ) -> (PeerId, Result<Subtrees, SourceEnd>) {
-    let want = Want { blob, tree: true, first: 0, count: 0 };
+    let want = Want::tree(blob);
     let mut part = Links::ask(shared, peer, want).await.recv().await;
     if matches!(part, None | Some(Part::Lost(_))) {
         // The connection may have been replaced, which breaks the stream but not the provider.
@@ -129,7 +136,7 @@ async fn tree_from(
         Some(Part::Absent) => Err(SourceEnd::Absent),
         Some(Part::Fault(misdeed)) => Err(SourceEnd::Fault(misdeed)),
         Some(Part::Lost(reason)) => Err(SourceEnd::Lost(reason)),
-        Some(Part::Chunk { .. }) => Err(SourceEnd::Fault(Misdeed::BadFrame)),
+        Some(Part::Chunk { .. } | Part::Report(_)) => Err(SourceEnd::Fault(Misdeed::BadFrame)),
         None => Err(SourceEnd::Lost("the stream broke".to_owned())),
     };
     (peer, result)
@@ -141,34 +148,44 @@ async fn pieces(
     blob: BlobRef,
     trees: Subtrees,
     missing: Vec<u64>,
-    mut reserve: VecDeque<PeerId>,
+    mut candidates: Candidates,
     mut sources: Vec<Source>,
     sink: Box<dyn Sink>,
 ) -> Result<Fetched, FetchError> {
     let (pieces, inbox) = mpsc::channel(SINK_QUEUE);
-    let writing = write_all(sink, trees.clone(), missing.len() as u64, inbox);
+    let live = Arc::new(Live::new(blob, trees.clone(), &missing));
+    let shown = shared.transfers.show(Arc::clone(&live));
+    let writing = write_all(sink, trees, Arc::clone(&live), missing.len() as u64, inbox);
     let transfer = Arc::new(Transfer {
-        shared,
-        blob,
-        trees,
-        plan: Mutex::new(Plan::new(missing)),
+        shared: Arc::clone(&shared),
+        live: Arc::clone(&live),
+        plan: Mutex::new(Plan::new(blob.size, missing)),
         changed: Notify::new(),
         pieces,
         working: AtomicUsize::new(0),
     });
     let mut working = FuturesUnordered::new();
+    let mut widened = Instant::now();
     while 0 < transfer.plan().left() {
-        while working.len() < PROVIDERS_AT_ONCE
-            && let Some(peer) = reserve.pop_front()
-        {
+        candidates.add(live.take_heard());
+        while let Some(peer) = candidates.next(working.len()) {
             // Each on its own task, so that hashing and decrypting use all cores.
             working.push(Helper(tokio::spawn(work(transfer.clone(), peer))));
         }
+        let heard = transfer.plan().last_arrival().map_or(widened, |last| last.max(widened));
         tokio::select! {
             ended = working.next() => match ended {
                 Some(source) => sources.extend(source),
                 None => break,
             },
+            () = live.is_heard.notified() => {}
+            () = sleep_until((heard + shared.patience.silence).into()) => {
+                // There may have been arrivals since.
+                if transfer.plan().last_arrival().is_none_or(|last| last <= heard) {
+                    candidates.widen(&shared);
+                    widened = Instant::now();
+                }
+            }
             // The sink has failed.
             () = transfer.pieces.closed() => {
                 working.clear();
@@ -181,7 +198,10 @@ async fn pieces(
     }
     let missing = transfer.plan().left();
     drop(transfer);
-    writing.await.unwrap_or_else(|panic| Err(io::Error::other(panic))).map_err(FetchError::Sink)?;
+    // Others may have of it until it is whole and in the store.
+    let written = writing.await;
+    drop(shown);
+    written.unwrap_or_else(|panic| Err(io::Error::other(panic))).map_err(FetchError::Sink)?;
     match missing {
         0 => Ok(Fetched { sources }),
         _ => Err(FetchError::Unavailable { missing, sources }),
@@ -212,6 +232,7 @@ impl Future for Helper {
 fn write_all(
     mut sink: Box<dyn Sink>,
     trees: Subtrees,
+    live: Arc<Live>,
     mut left: u64,
     mut pieces: mpsc::Receiver<Piece>,
 ) -> JoinHandle<io::Result<()>> {
@@ -219,6 +240,7 @@ fn write_all(
         sink.begin(&trees)?;
         while let Some(piece) = pieces.blocking_recv() {
             sink.write(piece.index, &piece.bytes)?;
+            live.arrived(piece.index);
             left -= 1;
         }
         if left == 0 { sink.end() } else { Ok(()) }

@@ -7,14 +7,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use protocol::{Hash, PeerId, chunk_len};
+use protocol::{Hash, PeerId, chunk_count, chunk_len};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::debug;
 
-use super::wire::{ABSENT, HERE, Want};
+use super::report::{HEAD_BYTES, Head, Report};
+use super::wire::{ABSENT, Also, HERE, WAIT, Want};
 use crate::command::Command;
-use crate::limits::{ANSWER_WITHIN, CONNECT_WITHIN, LINK_IDLE, LINK_QUEUE, STALL_BYTES};
+use crate::limits::{
+    ANSWER_WITHIN, CONNECT_WITHIN, LINK_IDLE, LINK_QUEUE, STALL_BYTES, WAIT_EVERY, WAITS_MAX,
+};
 use crate::shared::Shared;
 use crate::{Misdeed, Patience};
 
@@ -30,6 +33,7 @@ struct Ask {
 #[derive(Debug)]
 pub(super) enum Part {
     Tree(Vec<Hash>),
+    Report(Report),
     Chunk { index: u64, bytes: Vec<u8> },
     Absent,
     Fault(Misdeed),
@@ -190,10 +194,16 @@ async fn answer(
         give(Part::Absent);
         return Ok(());
     }
-    if ask.want.tree {
-        let bytes = body(from, ask.want.tree_len() * 32, patience).await?;
-        let (values, _) = bytes.as_chunks::<32>();
-        give(Part::Tree(values.iter().map(|value| Hash::new(*value)).collect()));
+    match ask.want.also {
+        Also::Nothing => {}
+        Also::Tree => {
+            let bytes = body(from, ask.want.tree_len() * 32, patience).await?;
+            let (values, _) = bytes.as_chunks::<32>();
+            give(Part::Tree(values.iter().map(|value| Hash::new(*value)).collect()));
+        }
+        Also::Report => {
+            give(Part::Report(report(from, chunk_count(ask.want.blob.size), patience).await?))
+        }
     }
     for index in ask.want.first..ask.want.first + u64::from(ask.want.count) {
         if status(from, wait).await? == ABSENT {
@@ -209,15 +219,35 @@ async fn answer(
     Ok(())
 }
 
+async fn report(
+    from: &mut (impl AsyncRead + Unpin),
+    count: u64,
+    patience: &Patience,
+) -> Result<Report, Part> {
+    let bad = Part::Fault(Misdeed::BadFrame);
+    let head = body(from, HEAD_BYTES, patience).await?;
+    let head = head.first_chunk().and_then(|head| Head::parse(*head));
+    let Some(head) = head else { return Err(bad) };
+    let rest = body(from, head.rest(count), patience).await?;
+    head.finish(&rest, count).ok_or(bad)
+}
+
+/// Reads past requests for patience, of which there may be so many, as often as an honest provider sends them.
 async fn status(from: &mut (impl AsyncRead + Unpin), within: Duration) -> Result<u8, Part> {
+    let end = Instant::now() + WAIT_EVERY * WAITS_MAX + within;
     let mut status = [0];
-    match timeout(within, from.read_exact(&mut status)).await {
-        Ok(Ok(())) if status[0] == HERE || status[0] == ABSENT => Ok(status[0]),
-        Ok(Ok(())) => Err(Part::Fault(Misdeed::BadFrame)),
-        // Between two pieces a connection may break innocently.
-        Ok(Err(error)) => Err(Part::Lost(error.to_string())),
-        Err(_) => Err(Part::Fault(Misdeed::TooSlow)),
+    for _ in 0..=WAITS_MAX {
+        let within = within.min(end.saturating_duration_since(Instant::now()));
+        match timeout(within, from.read_exact(&mut status)).await {
+            Ok(Ok(())) if status[0] == HERE || status[0] == ABSENT => return Ok(status[0]),
+            Ok(Ok(())) if status[0] == WAIT => {}
+            Ok(Ok(())) => return Err(Part::Fault(Misdeed::BadFrame)),
+            // Between two pieces a connection may break innocently.
+            Ok(Err(error)) => return Err(Part::Lost(error.to_string())),
+            Err(_) => break,
+        }
     }
+    Err(Part::Fault(Misdeed::TooSlow))
 }
 
 /// Reads `len` bytes; memory follows what has arrived, and time what is due.

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use protocol::limits::BLOB_BYTES_MAX;
 use protocol::{BlobRef, PeerId, Subtrees, chunk_count};
+use tokio::time::timeout;
 
 use super::link::{Links, Part};
 use super::outcome::ProbeError;
-use super::wire::Want;
+use super::wire::{Also, Want};
 use crate::Misdeed;
+use crate::limits::PROBE_WITHIN;
 use crate::shared::Shared;
 
 /// See [`Net::probe`](crate::Net::probe).
@@ -21,7 +23,8 @@ pub(crate) async fn probe(
     if BLOB_BYTES_MAX < blob.size || chunk_count(blob.size) <= index {
         return Err(ProbeError::NoSuchPiece);
     }
-    let result = shown(shared, peer, blob, index).await;
+    let shown = timeout(PROBE_WITHIN, shown(shared, peer, blob, index)).await;
+    let result = shown.unwrap_or_else(|_| Err(ProbeError::Lost("no piece in time".to_owned())));
     if let Err(ProbeError::Fault(misdeed)) = result {
         shared.blame(peer, misdeed);
     }
@@ -34,8 +37,8 @@ async fn shown(
     blob: BlobRef,
     index: u64,
 ) -> Result<Vec<u8>, ProbeError> {
-    let _permit = shared.chunks.acquire().await.expect("nobody closes the semaphore");
-    let want = Want { blob, tree: true, first: index, count: 1 };
+    let _permit = shared.chunks.take(1).await;
+    let want = Want { blob, also: Also::Tree, first: index, count: 1 };
     let mut parts = Links::ask(shared, peer, want).await;
     let mut trees = None;
     loop {
@@ -52,6 +55,7 @@ async fn shown(
                     Err(ProbeError::Fault(Misdeed::WrongBytes))
                 };
             }
+            Some(Part::Report(_)) => return Err(ProbeError::Fault(Misdeed::BadFrame)),
             Some(Part::Absent) => return Err(ProbeError::Absent),
             Some(Part::Fault(misdeed)) => return Err(ProbeError::Fault(misdeed)),
             Some(Part::Lost(reason)) => return Err(ProbeError::Lost(reason)),

@@ -15,7 +15,8 @@ pub trait Blobs: Send + Sync + 'static {
     /// The blob is gone or unreadable; the peer is told that we do not have it.
     fn subtrees(&self, blob: BlobId) -> io::Result<Vec<Hash>>;
 
-    /// Piece `index`, of [`protocol::chunk_len`] bytes.
+    /// Piece `index`, of [`protocol::chunk_len`] bytes; also of a blob that is being received, if its
+    /// sink has taken the piece.
     ///
     /// # Errors
     /// The piece is gone or unreadable; the peer is told so.

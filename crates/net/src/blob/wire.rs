@@ -1,8 +1,9 @@
 //! The blob stream's bytes. Requests have one length; answers come in the order of requests.
 //!
 //! Request: `u8 flags | blob, 32 | u64 size | u64 first | u32 count`, big-endian. Answer:
-//! `u8 status`, then if asked for the chaining values (their number follows from the size), then
-//! each piece as `u8 status | bytes` (their number follows from the size as well).
+//! `u8 status`, then if asked for the chaining values (their number follows from the size), or if
+//! asked for it a report (see `report.rs`), then each piece as `u8 status | bytes` (their number follows
+//! from the size as well). Before any status may come some of `2`: wait, it is not your turn.
 
 use protocol::limits::{BLOB_BYTES_MAX, CHUNK_BYTES};
 use protocol::{BlobId, BlobRef, chunk_count};
@@ -12,21 +13,50 @@ use crate::limits::CHUNKS_PER_REQUEST;
 pub(super) const REQUEST_BYTES: usize = 1 + 32 + 8 + 8 + 4;
 pub(super) const ABSENT: u8 = 0;
 pub(super) const HERE: u8 = 1;
+pub(super) const WAIT: u8 = 2;
 const WITH_TREE: u8 = 1;
+const WITH_REPORT: u8 = 2;
 
 /// What a fetcher asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Want {
     pub(super) blob: BlobRef,
-    pub(super) tree: bool,
+    pub(super) also: Also,
     pub(super) first: u64,
     pub(super) count: u32,
 }
 
+/// What comes before the pieces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Also {
+    Nothing,
+    /// The chaining values of the blob's subtrees.
+    Tree,
+    /// What the provider has, and who else asked it.
+    Report,
+}
+
 impl Want {
+    /// Pieces, or none.
+    pub(super) const fn pieces(blob: BlobRef, first: u64, count: u32) -> Self {
+        Self { blob, also: Also::Nothing, first, count }
+    }
+
+    pub(super) const fn tree(blob: BlobRef) -> Self {
+        Self { blob, also: Also::Tree, first: 0, count: 0 }
+    }
+
+    pub(super) const fn report(blob: BlobRef) -> Self {
+        Self { blob, also: Also::Report, first: 0, count: 0 }
+    }
+
     pub(super) fn to_bytes(self) -> [u8; REQUEST_BYTES] {
         let mut bytes = [0; REQUEST_BYTES];
-        bytes[0] = if self.tree { WITH_TREE } else { 0 };
+        bytes[0] = match self.also {
+            Also::Nothing => 0,
+            Also::Tree => WITH_TREE,
+            Also::Report => WITH_REPORT,
+        };
         bytes[1..33].copy_from_slice(self.blob.id.as_bytes());
         bytes[33..41].copy_from_slice(&self.blob.size.to_be_bytes());
         bytes[41..49].copy_from_slice(&self.first.to_be_bytes());
@@ -42,13 +72,17 @@ impl Want {
         let (first, count) = rest.split_first_chunk::<8>()?;
         let want = Self {
             blob: BlobRef { id: BlobId::new(*id), size: u64::from_be_bytes(*size) },
-            tree: *flags == WITH_TREE,
+            also: match *flags {
+                0 => Also::Nothing,
+                WITH_TREE => Also::Tree,
+                WITH_REPORT => Also::Report,
+                _ => return None,
+            },
             first: u64::from_be_bytes(*first),
             count: u32::from_be_bytes(count.try_into().ok()?),
         };
         let end = want.first.checked_add(u64::from(want.count))?;
         let fits = want.blob.size <= BLOB_BYTES_MAX
-            && *flags <= WITH_TREE
             && want.count <= CHUNKS_PER_REQUEST
             && end <= chunk_count(want.blob.size);
         fits.then_some(want)
@@ -56,9 +90,9 @@ impl Want {
 
     /// How many chaining values the answer holds.
     pub(super) fn tree_len(&self) -> usize {
-        match self.tree && CHUNK_BYTES < self.blob.size {
-            true => chunk_count(self.blob.size) as usize,
-            false => 0,
+        match self.also {
+            Also::Tree if CHUNK_BYTES < self.blob.size => chunk_count(self.blob.size) as usize,
+            Also::Nothing | Also::Tree | Also::Report => 0,
         }
     }
 }
@@ -68,7 +102,7 @@ mod tests {
     use super::*;
 
     fn want(size: u64, first: u64, count: u32) -> Want {
-        Want { blob: BlobRef { id: BlobId::new([5; 32]), size }, tree: true, first, count }
+        Want { blob: BlobRef { id: BlobId::new([5; 32]), size }, also: Also::Tree, first, count }
     }
 
     #[test]
@@ -90,7 +124,7 @@ mod tests {
             assert_eq!(Want::parse(&bad.to_bytes()), None, "{bad:?}");
         }
         let mut flags = want(1, 0, 1).to_bytes();
-        flags[0] = 2;
+        flags[0] = 3;
         assert_eq!(Want::parse(&flags), None);
     }
 }

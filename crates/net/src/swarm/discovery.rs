@@ -55,6 +55,12 @@ impl Voice {
         }
         self.discovery.next = Some(now + streams::jitter(self.discovery.pause));
         self.discovery.pause = (self.discovery.pause * 2).min(REDIAL_MAX);
+        // All addresses of one peer are raced at once.
+        for (bare, peer) in self.discovery.bootstrap.clone().iter().map(split) {
+            if let Some(name) = peer.and_then(|peer| identity::ours(&peer)) {
+                self.discovery.learn(name, vec![bare]);
+            }
+        }
         for address in self.discovery.bootstrap.clone() {
             let (bare, peer) = split(&address);
             match peer {

@@ -1,5 +1,6 @@
 //! Nodes on loopback, and waiting for what they tell, with one deadline each.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
@@ -56,8 +57,10 @@ impl Node {
         self.net.me()
     }
 
+    /// Where it listens, on TCP.
     pub(crate) fn address(&self) -> String {
-        self.net.listen_addrs().remove(0)
+        let mut addresses = self.net.listen_addrs().into_iter();
+        addresses.find(|address| address.contains("/tcp/")).expect("it listens on TCP")
     }
 
     pub(crate) async fn dial(&self, other: &Self) {
@@ -159,6 +162,8 @@ pub(crate) enum Manner {
     ShortPieces,
     /// Reads wait at the gate.
     Waits(Gate),
+    /// Reads of this piece and later ones do.
+    WaitsAt(u64, Gate),
 }
 
 /// Blobs in memory.
@@ -166,21 +171,38 @@ pub(crate) enum Manner {
 pub(crate) struct Shelf {
     pub(crate) blobs: BTreeMap<BlobId, Vec<u8>>,
     pub(crate) manner: Manner,
+    /// Of this, what has come is given as well.
+    pub(crate) coming: Basket,
 }
 
 impl Shelf {
+    pub(crate) fn showing(self, basket: &Basket) -> Self {
+        Self { coming: basket.clone(), ..self }
+    }
+
     pub(crate) fn of(bytes: &[u8], manner: Manner) -> Self {
-        Self { blobs: [(BlobId::of(bytes), bytes.to_vec())].into(), manner }
+        let blobs = [(BlobId::of(bytes), bytes.to_vec())].into();
+        Self { blobs, manner, coming: Basket::default() }
+    }
+
+    /// A blob of the shelf, or the one that was coming and has come.
+    fn whole(&self, blob: BlobId) -> Option<Cow<'_, [u8]>> {
+        let come = || {
+            let has_ended = self.coming.look().ended;
+            let bytes = if has_ended { self.coming.bytes() } else { return None };
+            (BlobId::of(&bytes) == blob).then_some(Cow::Owned(bytes))
+        };
+        self.blobs.get(&blob).map(|bytes| Cow::Borrowed(&bytes[..])).or_else(come)
     }
 }
 
 impl Blobs for Shelf {
     fn size(&self, blob: BlobId) -> Option<u64> {
-        self.blobs.get(&blob).map(|bytes| bytes.len() as u64)
+        self.whole(blob).map(|bytes| bytes.len() as u64)
     }
 
     fn subtrees(&self, blob: BlobId) -> io::Result<Vec<Hash>> {
-        let bytes = self.blobs.get(&blob).ok_or(io::ErrorKind::NotFound)?;
+        let bytes = self.whole(blob).ok_or(io::ErrorKind::NotFound)?;
         let pieces: Vec<&[u8]> = bytes.chunks(1 << 20).collect();
         let mut values: Vec<Hash> = match pieces.len() {
             0 | 1 => Vec::new(),
@@ -193,6 +215,9 @@ impl Blobs for Shelf {
     }
 
     fn read_chunk(&self, blob: BlobId, index: u64) -> io::Result<Vec<u8>> {
+        if let Some(piece) = self.coming.look().pieces.get(&index) {
+            return Ok(piece.clone());
+        }
         let bytes = self.blobs.get(&blob).ok_or(io::ErrorKind::NotFound)?;
         let mut piece = match bytes.chunks(1 << 20).nth(index as usize) {
             Some(piece) => piece.to_vec(),
@@ -203,6 +228,8 @@ impl Blobs for Shelf {
             Manner::WrongBytes => piece.iter_mut().for_each(|byte| *byte ^= 1),
             Manner::ShortPieces => drop(piece.pop()),
             Manner::Waits(gate) => gate.pass(),
+            Manner::WaitsAt(from, gate) if *from <= index => gate.pass(),
+            Manner::WaitsAt(..) => {}
         }
         Ok(piece)
     }
@@ -215,6 +242,8 @@ pub(crate) struct Basket(Arc<Mutex<Taken>>);
 #[derive(Default)]
 pub(crate) struct Taken {
     pub(crate) missing: Vec<u64>,
+    /// How many pieces fit, if not all.
+    pub(crate) room: Option<usize>,
     pub(crate) pieces: BTreeMap<u64, Vec<u8>>,
     pub(crate) ended: bool,
 }
@@ -227,6 +256,17 @@ impl Basket {
 
     pub(crate) fn all_of(blob: BlobRef) -> Self {
         Self::missing(0..protocol::chunk_count(blob.size))
+    }
+
+    /// One that is full after so many pieces.
+    pub(crate) fn with_room_for(blob: BlobRef, pieces: usize) -> Self {
+        let basket = Self::all_of(blob);
+        basket.look().room = Some(pieces);
+        basket
+    }
+
+    pub(crate) fn make_room(&self) {
+        self.look().room = None;
     }
 
     pub(crate) fn sink(&self) -> Box<dyn Sink> {
@@ -244,7 +284,10 @@ impl Basket {
 
 impl Sink for Basket {
     fn missing(&mut self) -> Vec<u64> {
-        self.look().missing.clone()
+        let mut taken = self.look();
+        let Taken { missing, pieces, .. } = &mut *taken;
+        missing.retain(|index| !pieces.contains_key(index));
+        missing.clone()
     }
 
     fn begin(&mut self, _: &Subtrees) -> io::Result<()> {
@@ -252,7 +295,11 @@ impl Sink for Basket {
     }
 
     fn write(&mut self, index: u64, bytes: &[u8]) -> io::Result<()> {
-        let before = self.look().pieces.insert(index, bytes.to_vec());
+        let mut taken = self.look();
+        if taken.room.is_some_and(|room| room <= taken.pieces.len()) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let before = taken.pieces.insert(index, bytes.to_vec());
         assert!(before.is_none(), "piece {index} is given once");
         Ok(())
     }

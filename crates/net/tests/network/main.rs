@@ -8,4 +8,5 @@ mod gossip;
 mod harness;
 mod meeting;
 mod raw;
+mod spreading;
 mod talk;

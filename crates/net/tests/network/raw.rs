@@ -2,7 +2,7 @@
 
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use libp2p::swarm::NetworkBehaviour;
-use libp2p::{StreamProtocol, SwarmBuilder, identify, noise, tcp, yamux};
+use libp2p::{StreamProtocol, SwarmBuilder, identify, tcp, tls, yamux};
 use protocol::PeerId;
 
 use crate::harness::{in_time, network};
@@ -27,7 +27,7 @@ pub(crate) fn name_of(secret: u8) -> PeerId {
 
 fn protocol_name(what: &str) -> StreamProtocol {
     let short: String = network().to_string().chars().take(16).collect();
-    StreamProtocol::try_from_owned(format!("/dugnad/{short}/{what}/1")).unwrap()
+    StreamProtocol::try_from_owned(format!("/dugnad/{short}/{what}")).unwrap()
 }
 
 impl Raw {
@@ -35,7 +35,7 @@ impl Raw {
         let key = libp2p::identity::Keypair::ed25519_from_bytes([secret; 32]).unwrap();
         let mut swarm = SwarmBuilder::with_existing_identity(key)
             .with_tokio()
-            .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
+            .with_tcp(tcp::Config::default(), tls::Config::new, yamux::Config::default)
             .unwrap()
             .with_behaviour(|key| Manners {
                 identify: identify::Behaviour::new(identify::Config::new(
@@ -51,8 +51,8 @@ impl Raw {
             .build();
         let mut control = swarm.behaviour().streams.new_control();
         let incoming = vec![
-            control.accept(protocol_name("talk")).unwrap(),
-            control.accept(protocol_name("blob")).unwrap(),
+            control.accept(protocol_name("talk/1")).unwrap(),
+            control.accept(protocol_name("blob/2")).unwrap(),
         ];
         let address: libp2p::Multiaddr = address.parse().unwrap();
         let Some(libp2p::multiaddr::Protocol::P2p(to)) = address.iter().last() else {
@@ -86,13 +86,29 @@ impl Raw {
         in_time(writing).await;
     }
 
-    /// Answers the next blob stream that the other side opens with these bytes, and keeps it open.
+    /// Asks on a blob stream for something and never reads the answer.
+    pub(crate) async fn ask_and_take_nothing(&mut self, requests: &[u8]) -> libp2p::Stream {
+        let open = self.control.open_stream(self.to, protocol_name("blob/2"));
+        let mut stream = in_time(open).await.unwrap();
+        in_time(stream.write_all(requests)).await.unwrap();
+        in_time(stream.flush()).await.unwrap();
+        stream
+    }
+
+    /// Answers the first request on the next blob stream with these bytes, and keeps it open.
     pub(crate) async fn answer_blob(&mut self, bytes: Vec<u8>) -> libp2p::Stream {
+        self.answer_blobs(vec![bytes]).await
+    }
+
+    /// Answers the first requests on the next blob stream, each with bytes of its own.
+    pub(crate) async fn answer_blobs(&mut self, answers: Vec<Vec<u8>>) -> libp2p::Stream {
         let (_, mut stream) = in_time(self.incoming[1].next()).await.unwrap();
-        let mut request = [0; 53];
-        in_time(stream.read_exact(&mut request)).await.unwrap();
-        let _ = stream.write_all(&bytes).await;
-        let _ = stream.flush().await;
+        for bytes in answers {
+            let mut request = [0; 53];
+            in_time(stream.read_exact(&mut request)).await.unwrap();
+            let _ = stream.write_all(&bytes).await;
+            let _ = stream.flush().await;
+        }
         stream
     }
 }

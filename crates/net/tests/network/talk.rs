@@ -39,13 +39,13 @@ async fn bad_frames_are_counted_and_the_node_lives_on() {
     let mut raw = Raw::connect(9, &node_under_test.address()).await;
     node_under_test.until_up(name_of(9)).await;
 
-    raw.write_and_wait("talk", &[0xff, 0xff, 0xff, 0xff, 0], false).await;
+    raw.write_and_wait("talk/1", &[0xff, 0xff, 0xff, 0xff, 0], false).await;
     until_fact(|| node_under_test.net.stats().faults == 1).await;
-    raw.write_and_wait("talk", &[0, 0, 0, 100, 0, 1, 2], true).await;
+    raw.write_and_wait("talk/1", &[0, 0, 0, 100, 0, 1, 2], true).await;
     until_fact(|| node_under_test.net.stats().faults == 2).await;
-    raw.write_and_wait("talk", &[0, 0, 0, 1, 77], false).await;
+    raw.write_and_wait("talk/1", &[0, 0, 0, 1, 77], false).await;
     until_fact(|| node_under_test.net.stats().faults == 3).await;
-    raw.write_and_wait("blob", &[0xff; 53], false).await;
+    raw.write_and_wait("blob/2", &[0xff; 53], false).await;
     until_fact(|| node_under_test.net.stats().faults == 4).await;
 
     let other = node(2).await;

@@ -106,6 +106,31 @@ fn one_blob_has_one_receiver_at_a_time() {
 }
 
 #[test]
+fn pieces_that_have_come_can_be_read_before_the_blob_is_whole() {
+    let ground = Ground::new();
+    let store = ground.open();
+    let (bytes, subtrees) = coming();
+    let blob = BlobRef::of(&bytes);
+    let missing =
+        |index| matches!(store.read_arrived(blob.id, index), Err(StoreError::Missing { .. }));
+    assert!(missing(1), "nobody receives it");
+    let partial = store.partial(blob).unwrap();
+    partial.begin(&subtrees).unwrap();
+    partial.write(1, piece(&bytes, 1)).unwrap();
+    partial.write(9, piece(&bytes, 9)).unwrap();
+    assert_eq!(store.read_arrived(blob.id, 1).unwrap(), piece(&bytes, 1));
+    assert_eq!(store.read_arrived(blob.id, 9).unwrap(), piece(&bytes, 9));
+    assert!(missing(0) && missing(10) && missing(u64::MAX));
+
+    let path = ground.files("partial").into_iter().find(|path| path.extension().is_none()).unwrap();
+    let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"torn", MIB as u64 + 7).unwrap();
+    assert!(matches!(store.read_arrived(blob.id, 1), Err(StoreError::Corrupt { .. })));
+    drop(partial);
+    assert!(missing(9), "nobody receives it any more");
+}
+
+#[test]
 fn a_receiver_may_outlive_its_store() {
     let ground = Ground::new();
     let store = ground.open();
