@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use libp2p::core::Endpoint;
 use libp2p::core::transport::{DialOpts, ListenerId, TransportError, TransportEvent};
 use libp2p::{Multiaddr, Transport};
 
@@ -43,9 +44,14 @@ where
         address: Multiaddr,
         options: DialOpts,
     ) -> Result<Self::Dial, TransportError<Self::Error>> {
+        // Both ends of a hole that is being punched must be at it in the same moment.
+        let pause = match options.role {
+            Endpoint::Dialer => LATER,
+            Endpoint::Listener => Duration::ZERO,
+        };
         let dial = self.0.dial(address, options)?;
-        let later = async {
-            tokio::time::sleep(LATER).await;
+        let later = async move {
+            tokio::time::sleep(pause).await;
             dial.await
         };
         Ok(later.boxed())
