@@ -15,6 +15,6 @@ mod tamper;
 pub use config::Config;
 pub use node::{
     BlobError, BlobRole, CancelError, FeedError, FeedView, JobBlobs, Node, PeerView, ProofError,
-    ResultUnit, ResultsError, StartError, SubmitError,
+    ResultUnit, Results, ResultsError, StartError, SubmitError,
 };
 pub use tamper::Tamper;

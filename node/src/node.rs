@@ -17,7 +17,7 @@ pub use handle::{CancelError, Node};
 pub use holdings::{BlobRole, JobBlobs};
 pub use proof::ProofError;
 pub use reading::BlobError;
-pub use results::{ResultUnit, ResultsError};
+pub use results::{ResultUnit, Results, ResultsError};
 pub use start::StartError;
 pub use submit::SubmitError;
 pub use view::PeerView;

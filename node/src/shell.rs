@@ -30,7 +30,7 @@ pub(crate) use changes::{CHANGES_BEHIND_MAX, Changes};
 pub(crate) use clock::{Clock, unix_ms};
 pub(crate) use counters::{Counters, line};
 pub(crate) use courier::Courier;
-pub(crate) use dispatch::{Ask, Dispatch, Found, Inbox};
+pub(crate) use dispatch::{Ask, Dispatch, Inbox};
 pub(crate) use fetch::pack as checked_pack;
 pub(crate) use hear::hear;
 pub(crate) use journal::{Journal, resumed};

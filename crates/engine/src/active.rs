@@ -401,6 +401,11 @@ impl Active {
         self.ledger.next_step(core.me).0 < self.log.signed
     }
 
+    /// Steps of ours that there are, on disk or beyond.
+    pub(crate) fn signed(&self) -> u64 {
+        self.log.signed
+    }
+
     /// A claim of somebody else.
     pub(crate) fn hear_claim(&mut self, core: &mut Core, claim: &Signed<Claim>) -> bool {
         let Claim { stage, ref batches, span_ms, .. } = *claim.value();

@@ -1,6 +1,7 @@
 //! The engine: events are routed to the roles here, and reasoned about there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use protocol::{
     Announcement, BlobId, BlobRef, Book, Bundle, FeedId, Heads, Hello, Inserted, Item, JobId,
@@ -14,7 +15,8 @@ use crate::journal::Entry;
 use crate::limits::JOBS_MAX;
 use crate::report::view;
 use crate::{
-    BatchResult, Config, Effect, Event, JobView, Judgement, Receipt, RecordId, Standing, Time,
+    BatchResult, Config, Effect, Event, JobView, Judgement, Receipt, RecordId, ResultsPart,
+    Standing, Time,
 };
 use protocol::limits::MANIFEST_BYTES_MAX;
 
@@ -110,6 +112,18 @@ impl Engine {
     pub fn results(&self, job: JobId) -> Option<Vec<BatchResult>> {
         match &self.jobs.get(&job)?.phase {
             Phase::Active(active) => active.results(),
+            Phase::Seeking(_)
+            | Phase::Noted
+            | Phase::Manifest(_)
+            | Phase::Parts { .. }
+            | Phase::Broken { .. } => None,
+        }
+    }
+
+    /// Those of them that hold some of the results, which are numbered in order; also once all of them exist.
+    pub fn results_among(&self, job: JobId, numbers: Range<u64>) -> Option<ResultsPart> {
+        match &self.jobs.get(&job)?.phase {
+            Phase::Active(active) => active.results_among(numbers),
             Phase::Seeking(_)
             | Phase::Noted
             | Phase::Manifest(_)
@@ -312,7 +326,7 @@ impl Engine {
             Message::Announce(announcement) => self.hear_announcement(announcement),
             Message::Jobs(jobs) => self.hear_jobs(from, jobs),
             Message::WantJobs(jobs) => self.hear_wanted(from, jobs),
-            Message::Steps(steps) => self.hear_steps(from, steps),
+            Message::Steps(steps) => self.hear_steps(from, steps, receipt.is_none()),
             Message::Claim(claim) => self.hear_claim(claim),
             Message::Heads(heads) => self.hear_heads(from, heads),
             Message::Keep(job) => self.hear_keep(from, job),
@@ -379,8 +393,9 @@ impl Engine {
         Judgement::Ignore
     }
 
-    fn hear_steps(&mut self, from: PeerId, steps: Vec<Signed<Step>>) -> Judgement {
+    fn hear_steps(&mut self, from: PeerId, steps: Vec<Signed<Step>>, is_answer: bool) -> Judgement {
         let (mut judgement, many) = (Judgement::Ignore, steps.len());
+        let answered = steps.first().filter(|_| is_answer).map(|step| step.value().job);
         for step in steps {
             let id = step.value().job;
             let Some(job) = self.jobs.get_mut(&id) else { continue };
@@ -411,6 +426,9 @@ impl Engine {
                     | Refusal::NoStamp,
                 ) => return Judgement::Reject,
             }
+        }
+        if let Some(active) = answered.and_then(|id| self.jobs.get_mut(&id)).and_then(Job::active) {
+            active.sync.is_told();
         }
         if protocol::limits::STEPS_SENT_MAX / 4 < many {
             self.ask_for_more(from);
@@ -443,6 +461,9 @@ impl Engine {
     fn hear_heads(&mut self, from: PeerId, heads: Heads) -> Judgement {
         if let Some(active) = self.jobs.get_mut(&heads.job).and_then(Job::active) {
             active.hear_heads(&mut self.core, from, &heads);
+            if !heads.answer {
+                active.sync.is_told();
+            }
         } else if !self.jobs.contains_key(&heads.job) {
             self.core.send(from, Message::WantJobs(vec![heads.job]));
         }

@@ -1,6 +1,7 @@
 //! Bytes that a job needs here: inputs before it runs, packs between stages, results at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use protocol::{
@@ -12,7 +13,7 @@ use crate::active::Active;
 use crate::core::Core;
 use crate::job::{Attempt, fetch_when_due, inputs_of, providers};
 use crate::limits::{HOLDERS_MAX, LOOKS_MAX, READINGS_KEPT};
-use crate::{BatchResult, FetchId, FetchLoss, Got, PackWant, Reads, Want};
+use crate::{BatchResult, FetchId, FetchLoss, Got, PackWant, Reads, ResultsPart, Want};
 
 /// How far the job's bytes have come.
 #[derive(Debug, Default)]
@@ -481,6 +482,30 @@ impl Active {
             results.extend(self.outcomes_of(stage)?);
         }
         Some(results)
+    }
+
+    /// Where those of the results are that have these numbers, once all results exist.
+    pub(crate) fn results_among(&self, numbers: Range<u64>) -> Option<ResultsPart> {
+        let (plan, verdict) = (self.plan(), self.ledger.last_verdict());
+        let name = |stage| (plan.stage(stage).mount().to_owned(), plan.partition(stage).units());
+        let stages = plan.stages().map(name).collect();
+        let mut part = ResultsPart { stages, total: 0, first: 0, batches: Vec::new() };
+        for stage in plan.stages().filter(|stage| !plan.is_read(*stage)) {
+            let partition = plan.partition(stage);
+            for batch in 0..partition.batches() {
+                verdict.of_batch(stage, batch)?;
+                let units = partition.units_of(batch);
+                let first = part.total;
+                part.total += units.end - units.start;
+                if first < numbers.end && numbers.start < part.total {
+                    if part.batches.is_empty() {
+                        part.first = first;
+                    }
+                    part.batches.extend(self.outcomes_of_batch(stage, batch)?);
+                }
+            }
+        }
+        Some(part)
     }
 
     /// Where the outcomes of a whole stage are.

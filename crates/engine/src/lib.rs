@@ -44,4 +44,4 @@ pub use feeds::WindowView;
 pub use journal::job_prefixes;
 pub use reads::{ReadBatch, Reads};
 pub use standing::Standing;
-pub use view::{BatchResult, JobState, JobView, StageView, Stuck, Unaudited};
+pub use view::{BatchResult, JobState, JobView, ResultsPart, StageView, Stuck, Unaudited};

@@ -32,6 +32,8 @@ pub(crate) const FEW_PEERS_MS: u64 = 1_500;
 /// First and longest pause between reconciliations while a job makes no progress.
 pub(crate) const SYNC_MS_MIN: u64 = 1_000;
 pub(crate) const SYNC_MS_MAX: u64 = 30_000;
+/// How long a newcomer waits for the first answer before it executes anything.
+pub(crate) const NEWCOMER_MS: u64 = 500;
 /// Comparisons after a job is over: late words may re-open it.
 pub(crate) const SYNC_ROUNDS_AFTER: u32 = 4;
 /// How long a contest waits for ballots before an anchor decides it.

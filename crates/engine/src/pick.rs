@@ -195,7 +195,8 @@ impl Active {
     /// From when on we execute batches: an anchor does so only while too few peers are there.
     pub(crate) fn base_work_from(&self, core: &Core) -> Option<u64> {
         if core.me != self.submitter() && !self.is_anchor(core.me) {
-            return core.config.works.then_some(0);
+            let is_new = self.signed() == 0;
+            return core.config.works.then(|| if is_new { self.sync.begins_ms() } else { 0 });
         }
         match self.live_workers(core).len() {
             0 => Some(self.seen_ms + ALONE_MS),

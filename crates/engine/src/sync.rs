@@ -4,7 +4,7 @@ use protocol::{Heads, Message, PeerId, Signed, Step};
 
 use crate::active::Active;
 use crate::core::Core;
-use crate::limits::{STEPS_BYTES_MAX, SYNC_MS_MAX, SYNC_MS_MIN, SYNC_ROUNDS_AFTER};
+use crate::limits::{NEWCOMER_MS, STEPS_BYTES_MAX, SYNC_MS_MAX, SYNC_MS_MIN, SYNC_ROUNDS_AFTER};
 
 /// When to compare logs again.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub(crate) struct Sync {
     rounds: u64,
     /// Comparisons left once the job is over: others may know what would re-open it.
     left: u32,
+    /// Until when a newcomer waits to hear what is known; nothing once it has.
+    waits_until_ms: Option<u64>,
 }
 
 impl Sync {
@@ -23,7 +25,18 @@ impl Sync {
             pause_ms: SYNC_MS_MIN,
             rounds: 0,
             left: SYNC_ROUNDS_AFTER,
+            waits_until_ms: Some(now_ms + NEWCOMER_MS),
         }
+    }
+
+    /// Somebody has told what it knows, or that it knows nothing.
+    pub(crate) fn is_told(&mut self) {
+        self.waits_until_ms = None;
+    }
+
+    /// From when on a newcomer may execute, so that nothing is done again which is known already.
+    pub(crate) fn begins_ms(&self) -> u64 {
+        self.waits_until_ms.unwrap_or(0)
     }
 
     /// Whether nothing new has come for some rounds.
@@ -78,7 +91,9 @@ impl Active {
         for steps in chunks(missing) {
             core.send(from, Message::Steps(steps));
         }
-        if lacking && heads.answer {
+        // A newcomer waits for an answer, and of a job that has just begun only its submitter can say that.
+        let is_new = heads.heads.is_empty() && self.submitted;
+        if heads.answer && (lacking || is_new) {
             core.send(from, Message::Heads(self.ledger.heads(false)));
         }
     }

@@ -118,6 +118,18 @@ pub struct Unaudited {
     pub auditors_wanted: u64,
 }
 
+/// Some of a job's results: the batches that hold them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResultsPart {
+    /// Name and number of units of every stage.
+    pub stages: Vec<(String, u64)>,
+    /// All results of the job.
+    pub total: u64,
+    /// The number of the first result in `batches`.
+    pub first: u64,
+    pub batches: Vec<BatchResult>,
+}
+
 /// The accepted outcomes of one batch of a final stage: what results are fetched by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchResult {

@@ -78,13 +78,11 @@ pub(crate) async fn results(
     Query(page): Query<Page>,
 ) -> Result<Json<ResultsPage>, Refusal> {
     let job = find(&desk, &job).await?.job;
-    let units = desk.node.results(job).await;
-    let units = units.map_err(|error| Refusal::of(StatusCode::CONFLICT, &error))?;
-    let total = units.len() as u64;
-    let offset = usize::try_from(page.offset).unwrap_or(usize::MAX);
-    let limit = page.limit.min(PAGE_MAX) as usize;
-    let units = units.into_iter().skip(offset).take(limit).map(views::unit).collect();
-    Ok(Json(ResultsPage { total, units }))
+    let numbers = page.offset..page.offset.saturating_add(page.limit.min(PAGE_MAX));
+    let results = desk.node.results(job, numbers).await;
+    let results = results.map_err(|error| Refusal::of(StatusCode::CONFLICT, &error))?;
+    let units = results.units.into_iter().map(views::unit).collect();
+    Ok(Json(ResultsPage { total: results.total, units }))
 }
 
 /// The job with this id, or the only one whose id begins so.

@@ -16,7 +16,6 @@ use tracing::{info, warn};
 use crate::config::Config;
 use crate::identity::Home;
 use crate::node::reading::{self, BlobError, Inside};
-use crate::node::results::Listed;
 use crate::node::view::PeerView;
 use crate::shell::{Ask, Shared, read_log, remember};
 
@@ -35,7 +34,6 @@ pub(crate) struct Inner {
     pub(crate) asks: mpsc::Sender<Ask>,
     pub(crate) changes: broadcast::Sender<JobId>,
     pub(crate) inside: Inside,
-    pub(crate) listed: Listed,
     /// Held while a window is added: numbers are given out one after the other.
     pub(crate) adding: tokio::sync::Mutex<()>,
     pub(crate) journal: std::sync::Mutex<Option<JoinHandle<()>>>,
@@ -237,10 +235,6 @@ impl Node {
 
     pub(crate) fn inside(&self) -> &Inside {
         &self.inner.inside
-    }
-
-    pub(crate) fn listed(&self) -> &Listed {
-        &self.inner.listed
     }
 
     pub(crate) fn adding(&self) -> &tokio::sync::Mutex<()> {

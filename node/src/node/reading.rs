@@ -1,6 +1,6 @@
 //! Reading blobs, those among them that lie inside packs.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use protocol::limits::{CHUNK_BYTES, PACK_BYTES_MAX};
@@ -9,8 +9,8 @@ use store::{Store, StoreError};
 
 /// Larger blobs are read piece by piece.
 const WHOLE_BYTES_MAX: u64 = 64 << 20;
-/// Outputs inside packs whose pack is remembered; 64 bytes each.
-const INSIDE_MAX: usize = 1 << 21;
+/// Outputs inside packs whose pack is remembered, twice: about 20 bytes each.
+const INSIDE_MAX: usize = 1 << 20;
 /// Packs that are kept decoded: whoever reads one output reads the next one soon.
 const PACKS_OPEN_MAX: usize = 4;
 
@@ -35,28 +35,34 @@ pub(crate) struct Inside {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Output → pack.
-    packs: BTreeMap<BlobId, BlobId>,
+    new: Index,
+    /// What was learnt before that.
+    old: Index,
     open: VecDeque<(BlobId, Arc<Pack>)>,
+}
+
+/// Which outputs are in which packs.
+#[derive(Debug, Default)]
+struct Index {
+    packs: Vec<BlobId>,
+    /// The beginnings of outputs' names, and the place of a pack. Of two that begin alike, one is not found.
+    outputs: HashMap<u64, u32>,
 }
 
 impl Inside {
     /// Remembers what is inside a pack. When there is too much, some of it is forgotten.
     pub(crate) fn learn(&self, id: BlobId, pack: &Arc<Pack>) {
         let mut state = self.lock();
-        for blob in pack.outcomes().iter().flat_map(super::results::outputs) {
-            if pack.inline(blob.id).is_some() {
-                state.packs.insert(blob.id, id);
-            }
+        if INSIDE_MAX <= state.new.outputs.len().max(state.new.packs.len()) {
+            state.old = std::mem::take(&mut state.new);
         }
-        while INSIDE_MAX < state.packs.len() {
-            state.packs.pop_first();
-        }
+        let outputs = pack.outcomes().iter().flat_map(super::results::outputs);
+        state.new.add(id, outputs.map(|blob| blob.id).filter(|id| pack.inline(*id).is_some()));
         state.remember(id, Arc::clone(pack));
     }
 
     fn find(&self, store: &Store, id: BlobId) -> Option<Vec<u8>> {
-        let at = *self.lock().packs.get(&id)?;
+        let at = self.lock().pack_of(id)?;
         let open = self.lock().open.iter().find(|(known, _)| *known == at).map(|(_, p)| p.clone());
         let pack = match open {
             Some(pack) => pack,
@@ -75,7 +81,30 @@ impl Inside {
     }
 }
 
+impl Index {
+    fn add(&mut self, pack: BlobId, outputs: impl Iterator<Item = BlobId>) {
+        // Whoever reads page by page comes to a pack again at once.
+        if self.packs.last() != Some(&pack) {
+            self.packs.push(pack);
+        }
+        let at = self.packs.len() as u32 - 1;
+        self.outputs.extend(outputs.map(|id| (beginning(id), at)));
+    }
+
+    fn pack_of(&self, output: BlobId) -> Option<BlobId> {
+        self.outputs.get(&beginning(output)).map(|at| self.packs[*at as usize])
+    }
+}
+
+fn beginning(id: BlobId) -> u64 {
+    u64::from_le_bytes(id.as_bytes()[..8].try_into().expect("a name has 32 bytes"))
+}
+
 impl State {
+    fn pack_of(&self, output: BlobId) -> Option<BlobId> {
+        self.new.pack_of(output).or_else(|| self.old.pack_of(output))
+    }
+
     fn remember(&mut self, id: BlobId, pack: Arc<Pack>) {
         self.open.retain(|(known, _)| *known != id);
         self.open.push_front((id, pack));

@@ -1,19 +1,18 @@
 //! Results: the packs of the final stages are fetched, checked against their roots and listed.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ops::Range;
+use std::sync::Arc;
 
-use engine::{BatchResult, FetchLoss, JobState, JobView, PackWant};
+use engine::{BatchResult, FetchLoss, JobState, PackWant, ResultsPart};
 use futures::{StreamExt, TryStreamExt, stream};
 use protocol::limits::TREE_BYTES_MAX;
 use protocol::{BlobId, BlobRef, Entry, Exit, JobId, Outcome, Pack, Tree};
 
 use crate::Node;
-use crate::shell::{Ask, Courier, Found, Shared, checked_pack};
+use crate::shell::{Ask, Courier, Shared, checked_pack};
 
 /// Batches whose packs are on their way at the same time.
 const BATCHES_AT_ONCE: usize = 4;
-/// Results that are remembered; about 300 bytes each.
-const LISTED_MAX: usize = 1 << 18;
 
 /// The outcome of one unit of a final stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,62 +60,41 @@ pub enum ResultsError {
     Stopped,
 }
 
-/// The results that were listed last: who reads them page by page asks many times.
-/// A job, its batches, and the units that were found in them.
-type Listing = (JobId, Vec<BatchResult>, Vec<ResultUnit>);
-
-#[derive(Debug, Default)]
-pub(crate) struct Listed {
-    last: Mutex<Option<Listing>>,
-}
-
-impl Listed {
-    /// The same results, if nothing has changed since.
-    fn get(&self, job: JobId, batches: &[BatchResult]) -> Option<Vec<ResultUnit>> {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let (of, from, units) = last.as_ref()?;
-        (*of == job && from == batches).then(|| units.clone())
-    }
-
-    fn set(&self, job: JobId, batches: Vec<BatchResult>, units: &[ResultUnit]) {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        *last = (units.len() <= LISTED_MAX).then(|| (job, batches, units.to_vec()));
-    }
+/// Some of a job's results.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Results {
+    /// How many there are altogether.
+    pub total: u64,
+    pub units: Vec<ResultUnit>,
 }
 
 impl Node {
-    /// The outcomes of the stages that no other stage reads, in order, all of their bytes in the
+    /// The outcomes of the stages that no other stage reads, in order, those with these numbers: all of their bytes in the
     /// store or readable by [`Node::read_blob`].
     ///
     /// # Errors
     /// [`ResultsError`] says what is missing.
-    pub async fn results(&self, job: JobId) -> Result<Vec<ResultUnit>, ResultsError> {
-        let found = self.ask(|answer| Ask::Results(job, answer)).await;
-        let found = match found.map_err(|_| ResultsError::Stopped)? {
-            Some(found) => found,
-            None => {
-                let view = self.job(job).await.ok_or(ResultsError::Unknown { job })?;
-                return Err(ResultsError::NotYet { job, state: view.state });
-            }
+    pub async fn results(&self, job: JobId, numbers: Range<u64>) -> Result<Results, ResultsError> {
+        let found = self.ask(|answer| Ask::Results(job, numbers.clone(), answer)).await;
+        let Some(part) = found.map_err(|_| ResultsError::Stopped)? else {
+            let view = self.job(job).await.ok_or(ResultsError::Unknown { job })?;
+            return Err(ResultsError::NotYet { job, state: view.state });
         };
-        let Found { view, batches } = found;
-        if let Some(units) = self.listed().get(job, &batches) {
-            return Ok(units);
-        }
-        let view = Arc::new(view);
-        let list = |batch| self.clone().batch(job, Arc::clone(&view), batch);
-        let coming: Vec<_> = batches.iter().cloned().map(list).collect();
+        let ResultsPart { stages, total, first, batches } = part;
+        let stages = Arc::new(stages);
+        let list = |batch| self.clone().batch(job, Arc::clone(&stages), batch);
+        let coming: Vec<_> = batches.into_iter().map(list).collect();
         let listed: Vec<Vec<ResultUnit>> =
             stream::iter(coming).buffered(BATCHES_AT_ONCE).try_collect().await?;
-        let units: Vec<ResultUnit> = listed.into_iter().flatten().collect();
-        self.listed().set(job, batches, &units);
-        Ok(units)
+        let all = (first..).zip(listed.into_iter().flatten());
+        let units = all.filter(|(number, _)| numbers.contains(number)).map(|(_, unit)| unit);
+        Ok(Results { total, units: units.collect() })
     }
 
     async fn batch(
         self,
         job: JobId,
-        view: Arc<JobView>,
+        stages: Arc<Vec<(String, u64)>>,
         batch: BatchResult,
     ) -> Result<Vec<ResultUnit>, ResultsError> {
         let BatchResult { stage, batch, first_unit, units, root, packs, holders, verified, .. } =
@@ -128,10 +106,7 @@ impl Node {
         let (id, pack) = checked_pack(&courier, &want).await?;
         let pack = Arc::new(pack);
         self.inside().learn(id.id, &pack);
-        let (name, count) = match view.stages.get(usize::from(stage)) {
-            Some(view) => (view.mount.clone(), view.units),
-            None => (stage.to_string(), first_unit + units),
-        };
+        let (name, count) = stages[usize::from(stage)].clone();
         let mut listed = Vec::new();
         for (index, outcome) in (first_unit..).zip(pack.outcomes()) {
             listed.push(ResultUnit {

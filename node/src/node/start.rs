@@ -119,19 +119,9 @@ async fn start(config: Config, tamper: Option<Box<dyn Tamper>>) -> Result<Node, 
     shared.spawn(forget_no_peers(Arc::clone(&shared)));
     shared.spawn(stay_stamped(Arc::clone(&shared), config.stamp_bits, stamp));
     info!(me = %shared.me, network = config.network, "node started");
-    let (inside, listed, adding) = Default::default();
+    let (inside, adding) = Default::default();
     let journal = Mutex::new(Some(thread));
-    Ok(Node::new(Inner {
-        shared,
-        config,
-        asks,
-        changes,
-        inside,
-        listed,
-        adding,
-        journal,
-        _home: home,
-    }))
+    Ok(Node::new(Inner { shared, config, asks, changes, inside, adding, journal, _home: home }))
 }
 
 /// What the disk gives.

@@ -1,9 +1,10 @@
 //! The engine's task: one event goes in, its effects come out, each to the family that does it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
-use engine::{BatchResult, Effect, Engine, Event, JobView, RecordId, Standing, WindowView};
+use engine::{Effect, Engine, Event, JobView, RecordId, ResultsPart, Standing, WindowView};
 use protocol::{BlobId, Bundle, FeedId, JobId, PeerId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -22,7 +23,8 @@ pub(crate) enum Ask {
     Tell(Box<Event>, oneshot::Sender<()>),
     Jobs(oneshot::Sender<Vec<JobView>>),
     Job(JobId, oneshot::Sender<Option<JobView>>),
-    Results(JobId, oneshot::Sender<Option<Found>>),
+    /// Those of a job's results that have these numbers.
+    Results(JobId, Range<u64>, oneshot::Sender<Option<ResultsPart>>),
     Proof(JobId, oneshot::Sender<Option<Bundle>>),
     /// The windows of a feed, without those that were seen.
     Windows(FeedId, BTreeSet<JobId>, oneshot::Sender<Vec<WindowView>>),
@@ -30,13 +32,6 @@ pub(crate) enum Ask {
     /// Packs that the job's log names, and whether those are results.
     Packs(JobId, oneshot::Sender<BTreeMap<BlobId, bool>>),
     Standings(Vec<PeerId>, oneshot::Sender<Vec<Standing>>),
-}
-
-/// What a job's results are derived and fetched by.
-#[derive(Clone, Debug)]
-pub(crate) struct Found {
-    pub(crate) view: JobView,
-    pub(crate) batches: Vec<BatchResult>,
 }
 
 /// Where the engine's task is told something.
@@ -114,9 +109,8 @@ impl Dispatch {
             }
             Ask::Jobs(answer) => drop(answer.send(self.engine.jobs())),
             Ask::Job(job, answer) => drop(answer.send(self.engine.job(job))),
-            Ask::Results(job, answer) => {
-                let found = self.engine.job(job).zip(self.engine.results(job));
-                drop(answer.send(found.map(|(view, batches)| Found { view, batches })));
+            Ask::Results(job, numbers, answer) => {
+                drop(answer.send(self.engine.results_among(job, numbers)));
             }
             Ask::Packs(job, answer) => drop(answer.send(self.engine.packs(job))),
             Ask::Proof(job, answer) => drop(answer.send(self.engine.proof(job))),

@@ -1,9 +1,9 @@
 //! A worker hears of a job, executes a batch, votes, and certifies who agrees.
 
-use engine::JobState;
-use protocol::Message;
+use engine::{Event, JobState};
+use protocol::{Announcement, Heads, Message};
 
-use crate::told::{Told, job_of};
+use crate::told::{Told, job_of, key, network};
 
 #[test]
 fn it_fetches_runs_packs_and_votes_only_when_the_vote_is_on_disk() {
@@ -79,11 +79,51 @@ fn a_peer_that_is_not_among_the_first_waits_for_those_that_are() {
 fn work_that_is_paused_is_not_taken() {
     let mut worker = Told::new("worker");
     worker.meet("submitter");
-    worker.tell(engine::Event::Work { on: false });
+    worker.tell(Event::Work { on: false });
     let manifest = job_of("submitter", 1, 1);
     let told = worker.learn("submitter", &manifest);
     assert_eq!(told, ["record"]);
     assert!(worker.engine.job(manifest.job()).unwrap().idle_reason.unwrap().contains("paused"));
-    worker.tell(engine::Event::Work { on: true });
-    assert!(worker.get_everything().contains(&"run [0]".to_owned()));
+    worker.tell(Event::Work { on: true });
+    worker.get_everything();
+    let told = worker.hear_nothing_known("submitter", &manifest);
+    assert!(told.contains(&"run [0]".to_owned()), "{told:?}");
+}
+
+#[test]
+fn a_newcomer_executes_nothing_before_it_has_heard_what_is_known() {
+    let manifest = job_of("submitter", 1, 1);
+    let waiting = || {
+        let mut worker = Told::new("worker");
+        worker.meet("submitter");
+        worker.meet("other");
+        worker.knows(&manifest);
+        let announcement = key("submitter").sign(network(), Announcement::of(&manifest));
+        worker.hear("submitter", Message::Announce(announcement));
+        let told = worker.get_everything();
+        assert!(!told.contains(&"run [0]".to_owned()), "{told:?}");
+        worker
+    };
+    assert!(waiting().hear_nothing_known("submitter", &manifest).contains(&"run [0]".to_owned()));
+    // Nobody answers.
+    let mut worker = waiting();
+    assert!(!worker.wait(499).contains(&"run [0]".to_owned()));
+    assert!(worker.wait(1).contains(&"run [0]".to_owned()));
+}
+
+#[test]
+fn only_the_submitter_says_that_nothing_is_known() {
+    let manifest = job_of("submitter", 1, 1);
+    let (job, heads, forked) = (manifest.job(), vec![], vec![]);
+    let ask = || {
+        Message::Heads(Heads { job, heads: heads.clone(), forked: forked.clone(), answer: true })
+    };
+    let mut submitter = Told::new("submitter");
+    submitter.tell(Event::Submit { manifest: manifest.clone(), stamp: None, recalls: false });
+    submitter.meet("worker");
+    assert_eq!(submitter.hear("worker", ask()), ["send heads"]);
+    let mut other = Told::new("other");
+    other.meet("submitter");
+    other.learn("submitter", &manifest);
+    assert!(!other.hear("worker", ask()).contains(&"send heads".to_owned()));
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use engine::{Config, Effect, Engine, Event, FetchLoss, Got, PackWant, RunId, Time, Want};
 use protocol::{
-    BlobRef, Cost, Execution, Exit, Hash, Hello, Item, JobId, Keypair, Loss, Manifest, Message,
-    NetworkId, Outcome, PROTOCOL, PeerId, Policy, Range, Report, SEMANTICS, Signed, Source, Stage,
-    Stdin, Step, UnitLimits, hash,
+    BlobRef, Cost, Execution, Exit, Hash, Heads, Hello, Item, JobId, Keypair, Loss, Manifest,
+    Message, NetworkId, Outcome, PROTOCOL, PeerId, Policy, Range, Report, SEMANTICS, Signed,
+    Source, Stage, Stdin, Step, UnitLimits, hash,
 };
 
 pub(crate) fn network() -> NetworkId {
@@ -141,7 +141,14 @@ impl Told {
         let announcement = key(submitter).sign(network(), protocol::Announcement::of(manifest));
         let mut told = self.hear(submitter, Message::Announce(announcement));
         told.extend(self.get_everything());
+        told.extend(self.hear_nothing_known(submitter, manifest));
         told
+    }
+
+    /// Hears from the submitter that nobody has said anything yet about a job.
+    pub(crate) fn hear_nothing_known(&mut self, from: &str, manifest: &Manifest) -> Vec<String> {
+        let (job, heads, forked) = (manifest.job(), vec![], vec![]);
+        self.hear(from, Message::Heads(Heads { job, heads, forked, answer: false }))
     }
 
     /// Lets every fetch succeed.
