@@ -214,7 +214,8 @@ fn enter(store: &Store, job: JobId, plan: &Plan, packs: &[(PackWant, BlobRef)]) 
             (waiting, entries) = (waiting + 1, entries + 1);
             if AT_ONCE <= waiting {
                 waiting = 0;
-                if store.write_soon(std::mem::take(&mut batch)).is_err() {
+                // Faster than the disk, a million of them would wait in memory.
+                if store.commit(std::mem::take(&mut batch)).is_err() {
                     return entries;
                 }
             }
