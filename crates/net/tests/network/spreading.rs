@@ -1,6 +1,6 @@
 //! Spreading: who is on the way to a blob gives of it what has come, and bad providers cost little.
 
-use net::{Config, FetchError, Misdeed, Patience, SourceEnd};
+use net::{Config, FetchError, Misdeed, Patience, Rates, SourceEnd};
 use protocol::BlobRef;
 
 use crate::harness::{
@@ -54,8 +54,10 @@ async fn who_is_on_the_way_to_a_blob_gives_what_has_come_and_gets_the_rest() {
 #[tokio::test(flavor = "multi_thread")]
 async fn those_who_fetch_the_same_hear_of_each_other_from_its_holder() {
     let (bytes, blob) = large();
-    let gate = Gate::default();
-    let seed = holder(1, Shelf::of(&bytes, Manner::Waits(gate.clone()))).await;
+    // Its owner's limit makes the holder the slowest of all.
+    let rates = Rates { upload: Some(2 << 20), ..Rates::default() };
+    let slow = Config { rates, ..config(1) };
+    let seed = start(slow, Shelf::of(&bytes, Manner::Honest)).await;
     let baskets: Vec<Basket> = (0..3).map(|_| Basket::all_of(blob)).collect();
     let mut nodes = Vec::new();
     for (name, basket) in (2..).zip(&baskets) {
@@ -74,7 +76,6 @@ async fn those_who_fetch_the_same_hear_of_each_other_from_its_holder() {
             tokio::spawn(async move { net.fetch(blob, vec![from], sink).await })
         })
         .collect();
-    gate.open();
     for fetching in fetching {
         in_time(fetching).await.unwrap().unwrap();
     }
