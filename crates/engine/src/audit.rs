@@ -10,8 +10,9 @@ use protocol::{About, Execution, Hash, Item, Leaves, Loss, PeerId, Slot, Standin
 
 use crate::active::Active;
 use crate::core::Core;
-use crate::inputs::{Readable, few};
+use crate::inputs::Readable;
 use crate::limits::{AUDITS_AT_ONCE, CONFIRM_MS};
+use crate::outcomes::few;
 use crate::{Effect, FetchId, FetchLoss, Got, PackWant, Reads, RunId, Want};
 
 /// What this node audits in one job.

@@ -6,9 +6,9 @@ use protocol::{About, Hash, Item, Leaves, PeerId, Slot, Standing};
 
 use crate::active::Active;
 use crate::core::Core;
-use crate::inputs::few;
 use crate::job::{Attempt, fetch_when_due};
 use crate::limits::LEAVES_MS;
+use crate::outcomes::few;
 use crate::{FetchId, FetchLoss, Got, PackWant, Want};
 
 /// What we have noticed and done about leaves that were asked for.

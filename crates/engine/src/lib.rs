@@ -25,6 +25,7 @@ mod leaves;
 mod limits;
 mod lineage;
 mod memory;
+mod outcomes;
 mod pick;
 mod reads;
 mod report;
