@@ -14,7 +14,7 @@ mod tamper;
 
 pub use config::Config;
 pub use node::{
-    BlobError, BlobRole, CancelError, FeedError, FeedView, JobBlobs, Node, PeerView, ProofError,
-    ResultUnit, Results, ResultsError, StartError, SubmitError,
+    BlobError, CancelError, FeedError, FeedView, JobBlobs, Node, PeerView, ProofError, ResultUnit,
+    Results, ResultsError, StartError, SubmitError,
 };
 pub use tamper::Tamper;

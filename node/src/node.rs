@@ -14,7 +14,7 @@ mod view;
 
 pub use feed::{FeedError, FeedView};
 pub use handle::{CancelError, Node};
-pub use holdings::{BlobRole, JobBlobs};
+pub use holdings::JobBlobs;
 pub use proof::ProofError;
 pub use reading::BlobError;
 pub use results::{ResultUnit, Results, ResultsError};

@@ -18,7 +18,7 @@ use store::{Pin, Store, StoreError};
 use crate::http::body::read_body;
 use crate::http::refusal::Refusal;
 use crate::http::routes::Desk;
-use crate::{BlobError, BlobRole, JobBlobs};
+use crate::{BlobError, JobBlobs};
 
 pub(crate) async fn add(State(desk): State<Desk>, request: Request) -> Result<Json<Blob>, Refusal> {
     let store = Arc::clone(desk.node.store());
@@ -64,16 +64,7 @@ fn kept_as(blob: BlobId, pin: Pin, jobs: &BTreeMap<JobId, JobBlobs>) -> KeptAs {
         return KeptAs { role: Role::Pinned, job: None, expires_ms: None, keeper_for: None };
     };
     let of_job = jobs.get(&job);
-    let role = match of_job.map_or(BlobRole::Output, |of_job| of_job.role(blob)) {
-        BlobRole::Manifest => Role::Manifest,
-        BlobRole::Module => Role::Module,
-        BlobRole::Input => Role::Input,
-        BlobRole::Dataset => Role::Dataset,
-        BlobRole::Part => Role::Part,
-        BlobRole::Pack => Role::Pack,
-        BlobRole::Result => Role::Result,
-        BlobRole::Output => Role::Output,
-    };
+    let role = of_job.map_or(Role::Output, |of_job| of_job.role(blob));
     let view = of_job.and_then(|of_job| of_job.view.as_ref());
     KeptAs {
         role,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use client::api::Role;
 use engine::JobView;
 use protocol::limits::{MANIFEST_BYTES_MAX, TREE_BYTES_MAX};
 use protocol::{BlobId, BlobRef, JobId, Manifest, Source, Tree};
@@ -14,33 +15,17 @@ use crate::shell::Ask;
 /// Trees within trees that are looked into.
 const DEPTH_MAX: usize = 8;
 
-/// What a blob is to a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BlobRole {
-    Manifest,
-    Module,
-    Input,
-    Dataset,
-    Part,
-    /// Outcomes of a batch that another stage reads.
-    Pack,
-    /// Outcomes of a batch that no other stage reads.
-    Result,
-    /// An output beside a pack, or something else that the job has left here.
-    Output,
-}
-
 /// What the blobs of one job are to it.
 #[derive(Debug)]
 pub struct JobBlobs {
     /// `None` once the job is forgotten: its pins are about to go.
     pub view: Option<JobView>,
-    roles: BTreeMap<BlobId, BlobRole>,
+    roles: BTreeMap<BlobId, Role>,
 }
 
 impl JobBlobs {
-    pub fn role(&self, blob: BlobId) -> BlobRole {
-        self.roles.get(&blob).copied().unwrap_or(BlobRole::Output)
+    pub fn role(&self, blob: BlobId) -> Role {
+        self.roles.get(&blob).copied().unwrap_or(Role::Output)
     }
 }
 
@@ -61,7 +46,7 @@ impl Node {
             let named = move |_: &Store| named_by_manifest(&store, job);
             let mut roles = self.shared().with_store(named).await;
             for (pack, is_result) in packs {
-                let role = if is_result { BlobRole::Result } else { BlobRole::Pack };
+                let role = if is_result { Role::Result } else { Role::Pack };
                 roles.entry(pack).or_insert(role);
             }
             of_jobs.insert(job, JobBlobs { view: self.job(job).await, roles });
@@ -71,34 +56,34 @@ impl Node {
 }
 
 /// What the manifest names, as far as it is here: itself, modules, inputs, datasets and their parts.
-fn named_by_manifest(store: &Store, job: JobId) -> BTreeMap<BlobId, BlobRole> {
-    let mut roles = BTreeMap::from([(job.blob(), BlobRole::Manifest)]);
+fn named_by_manifest(store: &Store, job: JobId) -> BTreeMap<BlobId, Role> {
+    let mut roles = BTreeMap::from([(job.blob(), Role::Manifest)]);
     let bytes = store.get(job.blob(), MANIFEST_BYTES_MAX as u64).ok();
     let Some(manifest) = bytes.and_then(|bytes| Manifest::from_bytes(&bytes).ok()) else {
         return roles;
     };
     for stage in &manifest.stages {
-        roles.entry(stage.module.id).or_insert(BlobRole::Module);
+        roles.entry(stage.module.id).or_insert(Role::Module);
         if let Source::Parts(parts) = &stage.source {
-            roles.entry(parts.tree.id).or_insert(BlobRole::Dataset);
-            enter(store, &mut roles, parts.tree, BlobRole::Part, DEPTH_MAX);
+            roles.entry(parts.tree.id).or_insert(Role::Dataset);
+            enter(store, &mut roles, parts.tree, Role::Part, DEPTH_MAX);
         }
         for tree in stage.trees() {
-            roles.entry(tree.id).or_insert(BlobRole::Input);
-            enter(store, &mut roles, tree, BlobRole::Input, DEPTH_MAX);
+            roles.entry(tree.id).or_insert(Role::Input);
+            enter(store, &mut roles, tree, Role::Input, DEPTH_MAX);
         }
     }
     for blob in manifest.blobs() {
-        roles.entry(blob.id).or_insert(BlobRole::Input);
+        roles.entry(blob.id).or_insert(Role::Input);
     }
     roles
 }
 
 fn enter(
     store: &Store,
-    roles: &mut BTreeMap<BlobId, BlobRole>,
+    roles: &mut BTreeMap<BlobId, Role>,
     tree: BlobRef,
-    role: BlobRole,
+    role: Role,
     depth: usize,
 ) {
     let bytes = store.get(tree.id, TREE_BYTES_MAX as u64).ok();

@@ -45,8 +45,35 @@ pub(crate) struct Courier {
     pub(crate) shared: Arc<Shared>,
     pub(crate) job: JobId,
     pub(crate) from: Vec<PeerId>,
-    /// What may still be brought, in bytes, where that is bounded.
-    room: Option<Arc<AtomicU64>>,
+    /// What may still be brought, where that is bounded.
+    room: Option<Arc<Room>>,
+}
+
+/// Room for what others ask this node to keep: what is on its way takes some of it, whichever fetch it is of.
+#[derive(Debug)]
+struct Room {
+    /// What all of them together have on its way, in bytes.
+    all: Arc<AtomicU64>,
+    /// What that may be at most.
+    most: u64,
+    /// What this one has.
+    taken: AtomicU64,
+}
+
+impl Room {
+    fn take(&self, bytes: u64) -> Result<(), FetchLoss> {
+        let more = |all: u64| all.checked_add(bytes).filter(|all| *all <= self.most);
+        let taken = self.all.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        taken.map_err(|_| FetchLoss::NoRoom)?;
+        self.taken.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.all.fetch_sub(*self.taken.get_mut(), Ordering::Relaxed);
+    }
 }
 
 impl Courier {
@@ -56,19 +83,13 @@ impl Courier {
 
     /// Bounds what is brought: whatever others ask this node to keep takes at most half of its store.
     pub(crate) async fn keep_within(&mut self, kept: BTreeSet<JobId>) {
-        let room = self.shared.with_store(move |store| {
+        let most = self.shared.with_store(move |store| {
             let of_kept = |owner: &Pin| matches!(owner, Pin::Job(job) if kept.contains(job));
             let taken = store.pinned_by(of_kept);
             (store.usage().quota / KEPT_SHARE).saturating_sub(taken)
         });
-        self.room = Some(Arc::new(AtomicU64::new(room.await)));
-    }
-
-    fn take_room(&self, blob: BlobRef) -> Result<(), FetchLoss> {
-        let Some(room) = &self.room else { return Ok(()) };
-        let take = |left: u64| left.checked_sub(blob.size);
-        let taken = room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
-        taken.map(drop).map_err(|_| FetchLoss::NoRoom)
+        let (all, most) = (Arc::clone(&self.shared.keeping), most.await);
+        self.room = Some(Arc::new(Room { all, most, taken: AtomicU64::new(0) }));
     }
 
     /// A courier that asks these first.
@@ -153,8 +174,10 @@ impl Courier {
     }
 
     async fn bring(&self, blob: BlobRef) -> Result<(), FetchLoss> {
-        if self.shared.store.size(blob.id).is_none() {
-            self.take_room(blob)?;
+        if let Some(room) = &self.room
+            && self.shared.store.size(blob.id).is_none()
+        {
+            room.take(blob.size)?;
         }
         let mut peers = self.shared.peers_changed.subscribe();
         let mut round = 0;
@@ -286,5 +309,25 @@ impl net::Sink for Incoming {
             Some(partial) => partial.finish().map(drop).map_err(io::Error::other),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fetches_for_others_share_one_room_and_give_theirs_back() {
+        let all = Arc::new(AtomicU64::new(0));
+        let room = |most| Room { all: Arc::clone(&all), most, taken: AtomicU64::new(0) };
+        let (one, other) = (room(100), room(100));
+        assert_eq!(one.take(60), Ok(()));
+        assert_eq!(other.take(60), Err(FetchLoss::NoRoom));
+        assert_eq!(other.take(40), Ok(()));
+        assert_eq!(other.take(u64::MAX), Err(FetchLoss::NoRoom));
+        drop(one);
+        assert_eq!(other.take(60), Ok(()));
+        drop(other);
+        assert_eq!(all.load(Ordering::Relaxed), 0);
     }
 }

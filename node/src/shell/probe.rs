@@ -10,7 +10,7 @@ use tracing::debug;
 
 use crate::shell::Shared;
 
-/// Asks for one piece of one blob, and for one of a pack or of what that lists, all drawn by chance.
+/// Asks for one piece of one blob, and for one of a pack or of what it lists, all drawn by chance.
 pub(crate) fn start(
     shared: &Arc<Shared>,
     probe: ProbeId,
@@ -44,14 +44,15 @@ async fn shows(shared: &Shared, peer: PeerId, blobs: &[BlobRef]) -> bool {
     }
 }
 
-/// A pack, and as far as that can be read here, everything that it lists.
+/// A pack, the outputs beside it, and as far as that can be read here, the files of one of its units: those of all may be
+/// more than fit into memory.
 fn listed(store: &Store, pack: BlobRef) -> Vec<BlobRef> {
     let mut all = vec![pack];
     let read = store.get(pack.id, PACK_BYTES_MAX as u64).ok();
     let Some(pack) = read.and_then(|bytes| Pack::from_bytes(&bytes).ok()) else { return all };
     all.extend(pack.outside());
-    for outcome in pack.outcomes() {
-        let Outcome::Exit(exit) = outcome else { continue };
+    let drawn = below(pack.outcomes().len() as u64).map(|number| pack.outcomes()[number as usize]);
+    if let Some(Outcome::Exit(exit)) = drawn {
         let inside = pack.inline(exit.out.id).map(<[u8]>::to_vec);
         let bytes = inside.or_else(|| store.get(exit.out.id, TREE_BYTES_MAX as u64).ok());
         let tree = bytes.and_then(|bytes| Tree::from_bytes(&bytes).ok());

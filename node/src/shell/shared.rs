@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 
 use engine::Event;
@@ -32,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     /// What the DHT was told, by job.
     pub(crate) provided: Mutex<BTreeMap<JobId, Vec<Key>>>,
+    /// Bytes on their way that others have asked this node to keep.
+    pub(crate) keeping: Arc<AtomicU64>,
     /// Read by whoever enters outcomes in memory, written by whoever waits for that.
     pub(crate) remembering: Arc<RwLock<()>>,
     /// Counts the peers that came.
