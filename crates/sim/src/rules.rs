@@ -23,6 +23,7 @@ impl World {
             .or_else(|| together(ledger).map(|what| (Promise::ConvictedTogether, what)))
             .or_else(|| silence_counts(ledger).map(|what| (Promise::SilenceCounts, what)))
             .or_else(|| one_unit_first(ledger).map(|what| (Promise::OneUnitFirst, what)))
+            .or_else(|| decisions_hold(ledger).map(|what| (Promise::DecisionsHold, what)))
     }
 
     /// **Who has not executed is joined with nobody**: a copier's seal hides nothing that others could prove,
@@ -78,25 +79,6 @@ impl World {
         }
         None
     }
-
-    /// **What is decided takes effect**: no batch keeps a wrong root of which a unit was decided rightly.
-    pub(crate) fn decisions_hold(&self, number: usize, ledger: &Ledger) -> Option<String> {
-        let (truth, verdict) = (&self.truths[number], ledger.last_verdict());
-        for (stage, unit) in &verdict.decided {
-            let batch = truth.plan.partition(*stage).batch_of(*unit);
-            let of = verdict.batch(*stage, batch);
-            let Some(UnitVerdict::Decided(digest)) = of.units.get(unit) else { continue };
-            let Standing::Quorum { root, .. } = &of.standing else { continue };
-            let units = truth.plan.partition(*stage).units_of(batch);
-            let right = truth.root(*stage, units);
-            let unit_right = truth.root(*stage, *unit..*unit + 1);
-            let decided_right = unit_right == Some(protocol::merkle_root(&[*digest]));
-            if decided_right && right != Some(*root) && of.effective == Some(*root) {
-                return Some(format!("stage {stage} batch {batch} keeps its root"));
-            }
-        }
-        None
-    }
 }
 
 /// **Nobody alone puts more in question than it may**: two units, and the root of how many units of its work
@@ -136,6 +118,37 @@ fn audited_units(ledger: &Ledger, peer: PeerId) -> u64 {
         })
     });
     audited.count() as u64
+}
+
+/// **What is decided takes effect**: no batch keeps a root against which a unit of it was decided, unless an
+/// anchor has sealed it; least of all one whose leaves are withheld.
+fn decisions_hold(ledger: &Ledger) -> Option<String> {
+    let (plan, verdict) = (ledger.plan(), ledger.last_verdict());
+    for (stage, unit) in &verdict.decided {
+        let partition = plan.partition(*stage);
+        let (batch, units) =
+            (partition.batch_of(*unit), partition.units_of(partition.batch_of(*unit)));
+        let of = verdict.batch(*stage, batch);
+        let Some(UnitVerdict::Decided(digest)) = of.units.get(unit) else { continue };
+        let Standing::Quorum { root, .. } = &of.standing else { continue };
+        if of.is_sealed || of.effective != Some(*root) {
+            continue;
+        }
+        let at = (*unit - units.start) as usize;
+        let count = (units.end - units.start) as usize;
+        let slot = ledger.slot(*stage, About::Batch(batch));
+        let leaves = slot.and_then(|slot| ledger.book(&slot)?.leaves_of(*root));
+        let is_leaf = leaves.is_some_and(|leaves| leaves[at] == *digest);
+        let leads_there = |cast: &protocol::Cast| {
+            cast.root == *digest && merkle_root_by(&cast.path, cast.root, at, count) == Some(*root)
+        };
+        let book = unit_book(ledger, *stage, *unit).map(|(_, book)| book);
+        let mut ballots = book.into_iter().flat_map(Book::votes);
+        if !is_leaf && !ballots.any(|(_, cast)| leads_there(cast)) {
+            return Some(format!("stage {stage} batch {batch} keeps its root against unit {unit}"));
+        }
+    }
+    None
 }
 
 /// **A ballot with a path to the standing root contests nothing**.
