@@ -56,4 +56,4 @@ pub use step::{
 };
 pub use tree::{Entry, Tree, TreeError};
 pub use unit::{Input, InputSource, SEMANTICS, Unit, UnitLimits};
-pub use wire::{Fork, Heads, Hello, Message, MessageError};
+pub use wire::{Fork, Heads, Hello, Message, MessageError, Unchecked};

@@ -117,15 +117,26 @@ impl Envelope {
     /// # Errors
     /// [`VerifyError`]; each is a fault of whoever sent it.
     pub fn verify<T: SignedBody>(self, network: NetworkId) -> Result<Signed<T>, VerifyError> {
-        if T::BYTES_MAX < self.body.len() {
-            return Err(DecodeError::TooLong { len: self.body.len(), max: T::BYTES_MAX }.into());
-        }
+        let value = self.read()?;
+        self.verify_as(network, value)
+    }
+
+    /// What it says, whoever says it.
+    pub(crate) fn read<T: SignedBody>(&self) -> Result<T, VerifyError> {
+        Ok(decode(&self.body, T::BYTES_MAX)?)
+    }
+
+    /// Checks that its author says it, where `value` is what [`Envelope::read`] gave.
+    pub(crate) fn verify_as<T: SignedBody>(
+        self,
+        network: NetworkId,
+        value: T,
+    ) -> Result<Signed<T>, VerifyError> {
         let key = VerifyingKey::from_bytes(self.author.as_bytes())
             .map_err(|_| VerifyError::BadSignature)?;
         let signature = Signature::from_bytes(&self.signature);
         key.verify_strict(&signed_bytes(network, T::KIND, &self.body), &signature)
             .map_err(|_| VerifyError::BadSignature)?;
-        let value = decode(&self.body, T::BYTES_MAX)?;
         Ok(Signed(Arc::new(Inner { value, id: self.id(), envelope: self })))
     }
 }

@@ -98,6 +98,11 @@ impl Engine {
         self.jobs.values().map(|job| view(&self.core, job)).collect()
     }
 
+    /// Whether this node knows a job, if only by its id: what is said about others is ignored.
+    pub fn knows(&self, job: JobId) -> bool {
+        self.jobs.contains_key(&job)
+    }
+
     /// What this node remembers of a peer.
     pub fn standing(&self, peer: PeerId) -> Standing {
         self.core.standings.of(peer)
@@ -338,8 +343,10 @@ impl Engine {
     }
 
     fn hear_hello(&mut self, from: PeerId, hello: Hello) -> Judgement {
-        self.core.links.insert(from, Some(hello));
-        self.touched.extend(self.jobs.keys());
+        // Who repeats itself changes nothing, and is not worth a look at every job.
+        if self.core.links.insert(from, Some(hello)) != Some(Some(hello)) {
+            self.touched.extend(self.jobs.keys());
+        }
         Judgement::Ignore
     }
 
@@ -395,6 +402,7 @@ impl Engine {
 
     fn hear_steps(&mut self, from: PeerId, steps: Vec<Signed<Step>>, is_answer: bool) -> Judgement {
         let (mut judgement, many) = (Judgement::Ignore, steps.len());
+        let mut ahead = BTreeSet::new();
         let answered = steps.first().filter(|_| is_answer).map(|step| step.value().job);
         for step in steps {
             let id = step.value().job;
@@ -403,18 +411,17 @@ impl Engine {
                 job.hold(step);
                 continue;
             };
-            let (seq, step_id) = (step.value().seq, step.id());
-            let record = crate::journal::StepEntry::new(&step, vec![]).record(seq, step_id);
-            match active.insert(&mut self.core, step) {
+            match active.insert(&mut self.core, step.clone()) {
                 Ok(Inserted::New | Inserted::Fork) => {
+                    let (seq, step_id) = (step.value().seq, step.id());
+                    let record = crate::journal::StepEntry::new(&step, vec![]).record(seq, step_id);
                     self.core.push(Effect::Record { id: None, record });
                     judgement = Judgement::Accept;
                     self.touched.insert(id);
                 }
                 Ok(Inserted::Known) => {}
                 Ok(Inserted::TooFarAhead) => {
-                    let heads = active.ledger.heads(true);
-                    self.core.send(from, Message::Heads(heads));
+                    ahead.insert(id);
                 }
                 // Whose turn it is not is nobody's fault.
                 Err(Refusal::Full) => {}
@@ -425,6 +432,12 @@ impl Engine {
                     | Refusal::FalseLevel
                     | Refusal::NoStamp,
                 ) => return Judgement::Reject,
+            }
+        }
+        for id in ahead {
+            if let Some(active) = self.jobs.get_mut(&id).and_then(Job::active) {
+                let heads = active.ledger.heads(true);
+                self.core.send(from, Message::Heads(heads));
             }
         }
         if let Some(active) = answered.and_then(|id| self.jobs.get_mut(&id)).and_then(Job::active) {

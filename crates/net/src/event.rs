@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use libp2p::gossipsub::MessageId;
 use protocol::{JobId, PeerId};
-use tokio::sync::mpsc;
 
+use crate::inbox::Inbox;
 use crate::notices::Notices;
 
 /// Something that happened on the network.
@@ -81,18 +81,19 @@ pub(crate) struct Relay {
 /// The stream of events of one node.
 #[derive(Debug)]
 pub struct Events {
-    messages: mpsc::Receiver<Event>,
+    inbox: Arc<Inbox>,
     notices: Arc<Notices>,
 }
 
 impl Events {
-    pub(crate) fn new(messages: mpsc::Receiver<Event>, notices: Arc<Notices>) -> Self {
-        Self { messages, notices }
+    pub(crate) fn new(inbox: Arc<Inbox>, notices: Arc<Notices>) -> Self {
+        Self { inbox, notices }
     }
 
     /// The next event; `None` once the node has stopped.
     ///
-    /// Comings and goings of peers overtake messages. Dropping the future loses nothing.
+    /// Comings and goings of peers overtake messages, whose senders take turns. Dropping the future loses
+    /// nothing.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some(notice) = self.notices.pop() {
@@ -101,11 +102,17 @@ impl Events {
             tokio::select! {
                 biased;
                 () = self.notices.some() => {}
-                message = self.messages.recv() => match message {
+                message = self.inbox.next() => match message {
                     Some(message) => return Some(message),
                     None => return self.notices.pop(),
                 },
             }
         }
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        self.inbox.close();
     }
 }

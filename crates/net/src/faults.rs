@@ -20,6 +20,8 @@ pub enum Misdeed {
     ShortBytes,
     /// Too slow, or silent in the middle of an answer.
     TooSlow,
+    /// More gossip than anybody could read.
+    TooMuch,
 }
 
 /// Misdeeds per peer, forgiven over time, and bans.
@@ -82,7 +84,7 @@ impl Faults {
 fn weight(misdeed: Misdeed) -> u32 {
     match misdeed {
         Misdeed::TooSlow | Misdeed::ShortBytes => 1,
-        Misdeed::BadMessage | Misdeed::BadFrame => 2,
+        Misdeed::BadMessage | Misdeed::BadFrame | Misdeed::TooMuch => 2,
         Misdeed::WrongBytes => 4,
     }
 }

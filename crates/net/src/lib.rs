@@ -15,6 +15,7 @@ mod event;
 mod faults;
 mod handle;
 mod identity;
+mod inbox;
 mod names;
 mod notices;
 mod roster;

@@ -29,8 +29,19 @@ pub const CONNECT_WAITERS_MAX: usize = 1024;
 
 /// Orders from handles to the swarm's task.
 pub const COMMAND_QUEUE: usize = 256;
-/// Messages that wait for the application: full means `Ignore` for gossip, waiting for streams.
-pub const EVENT_QUEUE: usize = 1024;
+/// Bytes of one peer's messages that wait for the application, unless it is a single one: beyond, its gossip is
+/// ignored and its stream is not read.
+pub const LANE_BYTES_MAX: usize = 1 << 20;
+/// The same, once [`INBOX_BYTES_MAX`] of all peers wait.
+pub const LANE_BYTES_LITTLE: usize = 64 << 10;
+/// What a message weighs beside its bytes, by what it costs to open one with nothing in it.
+pub const LANE_MESSAGE_BYTES: usize = 2 << 10;
+/// What a peer may have read before it is the next one's turn.
+pub const TURN_BYTES: usize = 4 << 10;
+/// Beyond this, lanes are short, and what departed peers said last is not heard.
+pub const INBOX_BYTES_MAX: usize = 64 << 20;
+/// Gossip of one peer that goes unread in a second: more is no busy network but a flood, and counts as a misdeed.
+pub const UNREAD_PER_TICK_MAX: u32 = 1000;
 
 /// A gossipsub frame; equal on all nodes, because a receiver closes the stream on a longer one.
 pub const GOSSIP_FRAME_BYTES_MAX: usize = 64 << 10;

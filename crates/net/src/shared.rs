@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::blob::{Links, Transfers, Turns};
 use crate::bucket::Bucket;
 use crate::command::Command;
+use crate::inbox::Inbox;
 use crate::limits::{CHUNKS_IN_FLIGHT, FETCHES_MAX};
 use crate::names::Names;
 use crate::notices::Notices;
@@ -27,6 +28,7 @@ pub(crate) struct Shared {
     pub(crate) opener: Opener,
     pub(crate) roster: Roster,
     pub(crate) notices: Arc<Notices>,
+    pub(crate) inbox: Arc<Inbox>,
     pub(crate) counters: Counters,
     pub(crate) pings: Pings,
     pub(crate) seen: Seen,
@@ -62,6 +64,7 @@ impl Shared {
             opener,
             roster: Roster::new(me),
             notices: Arc::default(),
+            inbox: Arc::default(),
             counters: Counters::default(),
             pings: Pings::default(),
             seen: Seen::default(),

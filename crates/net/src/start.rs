@@ -10,7 +10,7 @@ use tracing::info;
 use crate::config::Config;
 use crate::event::Events;
 use crate::handle::Net;
-use crate::limits::{COMMAND_QUEUE, EVENT_QUEUE, IDLE_TIMEOUT, SERVES_MAX, SERVES_PER_PEER};
+use crate::limits::{COMMAND_QUEUE, IDLE_TIMEOUT, SERVES_MAX, SERVES_PER_PEER};
 use crate::names::Names;
 use crate::shared::Shared;
 use crate::streams::{self, Opener};
@@ -56,16 +56,15 @@ pub async fn start(config: Config, blobs: Arc<dyn Blobs>) -> Result<(Net, Events
     let blob_streams = control.accept(names.blob()).expect(taken);
 
     let (commands, orders) = mpsc::channel(COMMAND_QUEUE);
-    let (messages, inbox) = mpsc::channel(EVENT_QUEUE);
     let me = identity::ours(swarm.local_peer_id()).expect("our own key is ed25519");
     let opener = Opener::new(control);
     let shared = Arc::new(Shared::new(me, names, config.patience, config.rates, opener, &commands));
-    let events = Events::new(inbox, shared.notices.clone());
+    let events = Events::new(shared.inbox.clone(), shared.notices.clone());
 
-    let mut voice = Voice::new(swarm, shared.clone(), orders, messages.clone(), bootstrap, &config);
+    let mut voice = Voice::new(swarm, shared.clone(), orders, bootstrap, &config);
     let hearer = shared.clone();
     voice.accept(streams::accept(talk_streams, 1, move |peer, stream| {
-        talk::listen(hearer.clone(), peer, stream, messages.clone())
+        talk::listen(hearer.clone(), peer, stream)
     }));
     let (server, turns) = (shared.clone(), Arc::new(blob::Turns::new(SERVES_MAX)));
     voice.accept(streams::accept(blob_streams, SERVES_PER_PEER, move |peer, stream| {

@@ -55,10 +55,11 @@ impl World {
             JobState::Stuck(_) => endless,
             JobState::SelfExecuted => self.workers(job) < usize::from(truth.spec.quorum),
             JobState::Cancelled => fate.is_cancelled,
-            // Whoever makes outcomes up may also keep their bytes, or have none.
+            // Whoever makes outcomes up may also keep their bytes, or have none; and what nobody can execute
+            // nobody can make again.
             JobState::Running => {
-                let first = &view.stages[0];
-                !self.is_below_bound(truth.job) && first.accepted == first.units
+                let (first, endless) = (&view.stages[0], truth.spec.looping.len() as u64);
+                !self.is_below_bound(truth.job) && first.units <= first.accepted + endless
             }
             JobState::Seeking
             | JobState::Fetching

@@ -23,6 +23,7 @@ counters! {
     records "Records that were made durable before something was sent.",
     messages_heard "Messages of peers that were opened.",
     messages_rejected "Messages of peers that broke a rule.",
+    messages_unwanted "Messages of peers about jobs that this node does not know, or that are over.",
     messages_postponed "Messages that would have cost too many checks of stamps for their sender.",
     stamps_checked "Stamps whose cost was checked.",
     stamps_unchecked "Stamps that were left for later, for their senders had caused enough checks.",

@@ -198,7 +198,10 @@ impl Dispatch {
             Effect::Probe { probe, peer, blobs, packs } => {
                 probe::start(shared, probe, peer, blobs, packs);
             }
-            Effect::Changed { job } => self.changes.note(job),
+            Effect::Changed { job } => {
+                shared.known.note(job, self.engine.knows(job));
+                self.changes.note(job);
+            }
             Effect::Forget { job } => forget::start(shared, job),
         }
     }

@@ -13,8 +13,8 @@ use tracing::{debug, info, trace, warn};
 use crate::shell::Shared;
 use crate::shell::stamps::{Admitted, Counted};
 
-/// Messages that may wait for each of the openers.
-const WAITING_MAX: usize = 64;
+/// Messages that may wait for each of the openers; more of them wait in the network's inbox, where peers take turns.
+const WAITING_MAX: usize = 2;
 /// Openers at most: more would only wait for the engine.
 const OPENERS_MAX: usize = 4;
 
@@ -79,7 +79,11 @@ async fn open(shared: &Arc<Shared>, Sealed { from, topic, bytes, token }: Sealed
     // Five hundred signatures take 20 ms: too long between two looks at the sockets.
     let opened = tokio::task::spawn_blocking(move || look_into(&this, from, &bytes)).await;
     match opened {
-        Ok(Ok(Admitted::Message(message))) => {
+        Ok(Ok(None)) => {
+            shared.counters.messages_unwanted.add(1);
+            let _ = shared.net.judge(token, net::Judgement::Ignore).await;
+        }
+        Ok(Ok(Some(Admitted::Message(message)))) => {
             shared.counters.messages_heard.add(1);
             let receipt = match topic {
                 Topic::Announcements | Topic::Job(_) => Some(shared.receipts.issue(token)),
@@ -87,26 +91,36 @@ async fn open(shared: &Arc<Shared>, Sealed { from, topic, bytes, token }: Sealed
             };
             shared.tell(Event::Heard { from, message, receipt }).await;
         }
-        Ok(Ok(Admitted::TooMany)) => {
+        Ok(Ok(Some(Admitted::TooMany))) => {
             shared.counters.messages_postponed.add(1);
             debug!(peer = %from, "too many stamps to check");
             let _ = shared.net.judge(token, net::Judgement::Ignore).await;
         }
-        Ok(Ok(Admitted::Unsound)) => reject(shared, from, token, &"a stamp was not paid for").await,
+        Ok(Ok(Some(Admitted::Unsound))) => {
+            reject(shared, from, token, &"a stamp was not paid for").await;
+        }
         Ok(Err(error)) => reject(shared, from, token, &error).await,
         // Only if the runtime is going down, or the opener panicked, which tests exclude.
         Err(error) => warn!(peer = %from, %error, "a message was not opened"),
     }
 }
 
-/// Signatures first: they are cheaper than stamps.
-fn look_into(shared: &Shared, from: PeerId, bytes: &[u8]) -> Result<Admitted, MessageError> {
-    let message = Message::open(bytes, shared.network)?;
+/// What is cheap first: whether anybody wants it, then signatures, then stamps. Nothing, if nobody does.
+fn look_into(
+    shared: &Shared,
+    from: PeerId,
+    bytes: &[u8],
+) -> Result<Option<Admitted>, MessageError> {
+    let opened = Message::open_if(bytes, shared.network, |said| shared.known.wants(said))?;
+    let Some(message) = opened else { return Ok(None) };
     let mut counted = Counted::default();
     let admitted = shared.stamps.admit(shared.network, from, message, Instant::now(), &mut counted);
     shared.counters.stamps_checked.add(counted.checked);
     shared.counters.stamps_unchecked.add(counted.unchecked);
-    Ok(admitted)
+    if let Admitted::Message(Message::Announce(announcement)) = &admitted {
+        shared.known.announced(announcement.value().job);
+    }
+    Ok(Some(admitted))
 }
 
 async fn reject(shared: &Shared, from: PeerId, token: Token, why: &(dyn Display + Sync)) {

@@ -14,7 +14,7 @@ use tokio::sync::{RwLock, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::shell::{Counters, Kept, Receipts, Refusals, Stamps};
+use crate::shell::{Counters, Kept, Known, Receipts, Refusals, Stamps};
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -27,6 +27,7 @@ pub(crate) struct Shared {
     pub(crate) receipts: Receipts,
     pub(crate) refusals: Refusals,
     pub(crate) stamps: Stamps,
+    pub(crate) known: Known,
     /// Whether our own stamp is made.
     pub(crate) is_stamped: AtomicBool,
     pub(crate) counters: Counters,

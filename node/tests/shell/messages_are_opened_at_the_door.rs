@@ -1,7 +1,7 @@
 //! Talking and hearing: messages arrive in order, and a broken one is held against its sender.
 
 use engine::{Effect, Event};
-use protocol::{Claim, Hello, JobId, Keypair, Message, NetworkId};
+use protocol::{Announcement, BlobRef, Claim, Hello, JobId, Keypair, Message, NetworkId};
 
 use crate::body::{Body, config};
 
@@ -42,24 +42,51 @@ async fn messages_to_one_peer_arrive_in_order_whichever_way_they_are_said() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_statement_of_another_network_is_refused_and_counted() {
+async fn only_what_is_wanted_and_signed_for_this_network_is_heard() {
     let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let (one, mut other) = Body::pair(config(dirs[0].path()), config(dirs[1].path())).await;
-    let to = other.node.me();
-    let key = Keypair::from_secret(&[7; 32]);
-    let claim =
-        Claim { job: JobId::new([1; 32]), shard: 0, stage: 0, batches: vec![0], span_ms: 1000 };
-    // Here its signature is nobody's.
-    let foreign = Message::Claim(key.sign(NetworkId::named("another"), claim.clone()));
-    let own = Message::Claim(key.sign(other.node.network(), claim));
-    for message in [foreign, own.clone()] {
+    let (to, network, key) =
+        (other.node.me(), other.node.network(), Keypair::from_secret(&[7; 32]));
+    let job = JobId::new([1; 32]);
+    let claim = Claim { job, shard: 0, stage: 0, batches: vec![0], span_ms: 1000 };
+    let claim = Message::Claim(key.sign(network, claim));
+    let announce = |network, expires_ms| {
+        Message::Announce(key.sign(network, Announcement { expires_ms, ..announcement(job) }))
+    };
+    // Under another network's name its signature is nobody's.
+    let foreign = announce(NetworkId::named("another"), u64::MAX);
+    let (over, own) = (announce(network, 2), announce(network, u64::MAX));
+    let said = [claim.clone(), foreign, over, own.clone(), claim.clone()];
+    for message in said {
         one.does(Effect::Send { to, message }).await;
     }
-    match other.until(|event| matches!(event, Event::Heard { .. })).await {
-        Event::Heard { message, .. } => assert_eq!(message, own),
-        event => panic!("{event:?}"),
+    for expected in [own, claim] {
+        match other.until(|event| matches!(event, Event::Heard { .. })).await {
+            Event::Heard { message, .. } => assert_eq!(message, expected),
+            event => panic!("{event:?}"),
+        }
     }
     let metrics = other.node.metrics();
-    assert!(metrics.contains("dugnad_messages_heard_total 1\n"), "{metrics}");
-    assert!(metrics.contains("dugnad_messages_rejected_total 1\n"), "{metrics}");
+    for (what, count) in [("heard", 2), ("rejected", 1), ("unwanted", 2)] {
+        let line = format!("dugnad_messages_{what}_total {count}\n");
+        assert!(metrics.contains(&line), "{line}{metrics}");
+    }
+}
+
+fn announcement(job: JobId) -> Announcement {
+    Announcement {
+        job,
+        manifest_bytes: 1000,
+        semantics: protocol::SEMANTICS,
+        created_ms: 1,
+        expires_ms: u64::MAX,
+        units: 1,
+        work_ms: 1,
+        module: BlobRef::of(b"module"),
+        memory_bytes: 1 << 20,
+        priority: 0,
+        level: 0,
+        stamp: None,
+        feed: None,
+    }
 }

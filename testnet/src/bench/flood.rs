@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use client::Client;
+use protocol::JobId;
 use serde_json::json;
 
 use super::figure::FloodArgs;
@@ -23,6 +24,7 @@ struct Counts {
     heard: u64,
     refused: u64,
     unread: u64,
+    unwanted: u64,
     bans: u64,
     cpu: Duration,
     at: Instant,
@@ -34,18 +36,18 @@ pub(super) fn run(args: &FloodArgs) -> anyhow::Result<()> {
     let client = fleet.member(NODES - 1).client()?;
     let flooded = fleet.member(0);
     let mut jobs = Jobs { client, units: args.units, next: 1, deadline };
-    jobs.one()?;
-    let calm = (0..CALM).map(|_| jobs.one()).collect::<anyhow::Result<Vec<f64>>>()?;
+    let (job, _) = jobs.one()?;
+    let calm = (0..CALM).map(|_| Ok(jobs.one()?.1)).collect::<anyhow::Result<Vec<f64>>>()?;
     let pid = flooded.pid().context("the node runs")?;
     let (before, calm_peak) = (counts(flooded)?, procfs::own_peak_bytes(pid));
 
     let tcp = |address: &&String| address.contains("/tcp/");
     let address = flooded.addresses().iter().find(tcp).context("a TCP address")?.clone();
-    let victim = Victim { address, network: flooded.client()?.node()?.network };
+    let victim = Victim { address, network: flooded.client()?.node()?.network, job };
     let crowd = Crowd::start(args.peers, &victim)?;
     let mut busy = Vec::new();
     while before.at.elapsed() < Duration::from_secs(args.seconds) {
-        busy.push(jobs.one()?);
+        busy.push(jobs.one()?.1);
     }
     // What is sent until all have stopped is heard until then, too.
     let sent = crowd.end();
@@ -73,6 +75,7 @@ pub(super) fn run(args: &FloodArgs) -> anyhow::Result<()> {
         "messages_sent_per_s": per_s(sent.iter().map(|(_, n, _)| n).sum()),
         "statements_sent_per_s": per_s(statements),
         "messages_opened_per_s": per_s(after.heard - before.heard + after.refused - before.refused),
+        "messages_unwanted_per_s": per_s(after.unwanted - before.unwanted),
         "messages_refused_per_s": per_s(after.refused - before.refused),
         "gossip_unread_per_s": per_s(after.unread - before.unread),
         "names": sent.iter().map(|(.., names)| names).sum::<u64>(),
@@ -93,8 +96,8 @@ struct Jobs<'a> {
 }
 
 impl Jobs<'_> {
-    /// Seconds until the next one is verified; its results must be right.
-    fn one(&mut self) -> anyhow::Result<f64> {
+    /// The next one, and seconds until it is verified; its results must be right.
+    fn one(&mut self) -> anyhow::Result<(JobId, f64)> {
         let from = self.next << 20;
         self.next += 1;
         let to = from + self.units;
@@ -103,7 +106,7 @@ impl Jobs<'_> {
         let (id, _) = through(self.client, &job, self.deadline)?;
         let took = began.elapsed().as_secs_f64();
         check_squares(self.client, id, from, to)?;
-        Ok(took)
+        Ok((id, took))
     }
 }
 
@@ -113,6 +116,7 @@ fn counts(member: &Member) -> anyhow::Result<Counts> {
         heard: member.metric("dugnad_messages_heard_total")?,
         refused: member.metric("dugnad_messages_rejected_total")?,
         unread: member.metric("dugnad_net_gossip_ignored_total")?,
+        unwanted: member.metric("dugnad_messages_unwanted_total")?,
         bans: member.metric("dugnad_net_bans_total")?,
         cpu: procfs::trees(&[pid]).cpu,
         at: Instant::now(),

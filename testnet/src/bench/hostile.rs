@@ -14,7 +14,7 @@ use protocol::{
     PeerId, Slot, Step, StepId, hash,
 };
 
-/// Steps in one message about a job that nobody knows.
+/// Steps in one message that are signed rightly.
 const STEPS: u64 = 64;
 /// Signed messages that are said again and again: signing costs the sender more than sending.
 const POOL: usize = 64;
@@ -35,10 +35,17 @@ pub(super) enum Wrong {
     Oversize,
     UnknownJob,
     Stale,
+    Useless,
 }
 
-pub(super) const ALL: [Wrong; 5] =
-    [Wrong::BadSignature, Wrong::BadCbor, Wrong::Oversize, Wrong::UnknownJob, Wrong::Stale];
+pub(super) const ALL: [Wrong; 6] = [
+    Wrong::BadSignature,
+    Wrong::BadCbor,
+    Wrong::Oversize,
+    Wrong::UnknownJob,
+    Wrong::Stale,
+    Wrong::Useless,
+];
 
 /// What peers of one kind have sent, as far as it was written to sockets.
 #[derive(Debug, Default)]
@@ -60,6 +67,8 @@ pub(super) struct Crowd {
 pub(super) struct Victim {
     pub(super) address: String,
     pub(super) network: NetworkId,
+    /// A job that it knows.
+    pub(super) job: JobId,
 }
 
 impl Wrong {
@@ -70,13 +79,14 @@ impl Wrong {
             Self::Oversize => "oversize",
             Self::UnknownJob => "unknown job",
             Self::Stale => "stale",
+            Self::Useless => "useless steps",
         }
     }
 
     /// Statements in one message.
     pub(super) fn statements(self) -> u64 {
         match self {
-            Self::UnknownJob => STEPS,
+            Self::UnknownJob | Self::Useless => STEPS,
             Self::BadSignature | Self::BadCbor | Self::Oversize | Self::Stale => 1,
         }
     }
@@ -131,7 +141,12 @@ impl Drop for Crowd {
 }
 
 /// One peer, under ever new names.
-async fn harass(number: usize, victim: Victim, sent: Arc<[Sent; 5]>, stop: Arc<AtomicBool>) {
+async fn harass(
+    number: usize,
+    victim: Victim,
+    sent: Arc<[Sent; ALL.len()]>,
+    stop: Arc<AtomicBool>,
+) {
     let kind = number % ALL.len();
     let (wrong, by_gossip) = (ALL[kind], number / ALL.len() % 2 == 1);
     for life in 0u64.. {
@@ -147,7 +162,7 @@ async fn harass(number: usize, victim: Victim, sent: Arc<[Sent; 5]>, stop: Arc<A
         let deaf = tokio::spawn(async move { while events.next().await.is_some() {} });
         if let Ok(peer) = net.dial(&victim.address).await {
             sent[kind].names.fetch_add(1, Relaxed);
-            let lies = lies(wrong, &Keypair::from_secret(&secret), victim.network);
+            let lies = lies(wrong, &Keypair::from_secret(&secret), &victim);
             // Gossip passes each message on once: who has few says them directly.
             let is_direct = !by_gossip || 1 < lies.len();
             speak(&net, is_direct.then_some(peer), lies, &stop).await;
@@ -189,16 +204,26 @@ async fn speak(net: &Net, to: Option<PeerId>, mut lies: Vec<Vec<u8>>, stop: &Ato
 }
 
 /// Messages of one kind: one whose last eight bytes may be anything, or several.
-fn lies(wrong: Wrong, key: &Keypair, network: NetworkId) -> Vec<Vec<u8>> {
+fn lies(wrong: Wrong, key: &Keypair, victim: &Victim) -> Vec<Vec<u8>> {
+    let network = victim.network;
+    let known = *victim.job.blob().as_bytes();
     match wrong {
         Wrong::BadSignature => {
-            vec![Message::Steps(vec![key.sign(network, step(0, Hash::ZERO))]).to_bytes()]
+            vec![Message::Steps(vec![key.sign(network, step(0, Hash::new(known)))]).to_bytes()]
         }
         Wrong::BadCbor => vec![vec![0xff; 256]],
         Wrong::Oversize => vec![oversize(key.peer())],
         Wrong::UnknownJob => {
             let job = |n: usize| hash("nobody's", &[&n.to_le_bytes()]);
             let steps = |n| (0..STEPS).map(move |seq| key.sign(network, step(seq, job(n))));
+            (0..POOL).map(|n| Message::Steps(steps(n).collect()).to_bytes()).collect()
+        }
+        // A log that nobody has the beginning of.
+        Wrong::Useless => {
+            let steps = |n| {
+                let from = (n as u64 + 1) * STEPS;
+                (from..from + STEPS).map(|seq| key.sign(network, step(seq, Hash::new(known))))
+            };
             (0..POOL).map(|n| Message::Steps(steps(n).collect()).to_bytes()).collect()
         }
         Wrong::Stale => {
@@ -274,8 +299,10 @@ mod tests {
     #[test]
     fn every_lie_is_wrong_in_its_own_way_or_well_formed_and_of_no_use() {
         let (key, network) = (Keypair::from_secret(&[1; 32]), NetworkId::named("flood"));
+        let job = JobId::new([1; 32]);
+        let victim = Victim { address: String::new(), network, job };
         for wrong in ALL {
-            for mut lie in lies(wrong, &key, network) {
+            for mut lie in lies(wrong, &key, &victim) {
                 let tail = lie.len() - 8;
                 if matches!(wrong, Wrong::BadSignature | Wrong::BadCbor | Wrong::Oversize) {
                     lie[tail..].copy_from_slice(&1u64.to_le_bytes());
@@ -292,9 +319,9 @@ mod tests {
                         assert!(opened.is_err_and(malformed));
                     }
                     Wrong::Oversize => assert!(opened.is_err()),
-                    Wrong::UnknownJob | Wrong::Stale => assert!(opened.is_ok()),
+                    Wrong::UnknownJob | Wrong::Stale | Wrong::Useless => assert!(opened.is_ok()),
                 }
-                assert!(lie.len() <= net::limits::GOSSIP_BYTES_MAX || wrong == Wrong::UnknownJob);
+                assert!(lie.len() <= net::limits::GOSSIP_BYTES_MAX || 1 < wrong.statements());
             }
         }
     }

@@ -137,6 +137,7 @@ impl Voice {
             && self.shared.roster.remove(name)
         {
             self.shared.notices.push(Event::PeerDown { peer: name });
+            self.shared.inbox.gone(name);
         }
     }
 

@@ -3,11 +3,12 @@
 use std::time::Instant;
 
 use libp2p::gossipsub::{self, IdentTopic, MessageAcceptance, MessageId, PublishError};
-use tokio::sync::mpsc::error::TrySendError;
 use tracing::debug;
 
 use super::Voice;
 use crate::event::Way;
+use crate::inbox::Unheard;
+use crate::limits::UNREAD_PER_TICK_MAX;
 use crate::{Event, Judgement, Misdeed, Token, Topic, identity};
 
 impl Voice {
@@ -58,10 +59,13 @@ impl Voice {
         self.shared.counters.gossip_received.add(1);
         self.shared.counters.gossip_received_bytes.add(message.data.len() as u64);
         let token = Token { from, way: Way::Gossip(id.clone()) };
-        match self.messages.try_send(Event::Message { from, topic, bytes: message.data, token }) {
+        let len = message.data.len();
+        let event = Event::Message { from, topic, bytes: message.data, token };
+        match self.shared.inbox.offer(from, len, event) {
             Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Closed(_)) => {
+            Err(Unheard::Full(..) | Unheard::Closed) => {
                 self.shared.counters.gossip_ignored.add(1);
+                *self.unread.entry(from).or_default() += 1;
                 self.report(&source, &id, MessageAcceptance::Ignore);
             }
         }
@@ -80,6 +84,16 @@ impl Voice {
             self.shared.counters.rejects.add(1);
             self.shared.counters.faults.add(1);
             self.blame(token.from, Misdeed::BadMessage);
+        }
+    }
+
+    /// Once a tick: who said so much that it can only be meant to drown us?
+    pub(super) fn blame_floods(&mut self) {
+        for (peer, unread) in std::mem::take(&mut self.unread) {
+            if UNREAD_PER_TICK_MAX < unread {
+                self.shared.counters.faults.add(1);
+                self.blame(peer, Misdeed::TooMuch);
+            }
         }
     }
 

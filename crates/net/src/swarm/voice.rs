@@ -1,11 +1,12 @@
 //! The loop: one event at a time, each to the file that knows its protocol.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::StreamExt;
 use libp2p::swarm::SwarmEvent;
 use libp2p::{Multiaddr, Swarm, ping};
+use protocol::PeerId;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -18,7 +19,6 @@ use super::discovery::Discovery;
 use super::routing::Routing;
 use crate::address::{Reach, is_wildcard, reach};
 use crate::command::Command;
-use crate::event::Event;
 use crate::faults::Faults;
 use crate::limits::{LISTEN_WITHIN, TICK};
 use crate::shared::Shared;
@@ -29,11 +29,12 @@ use crate::{Config, Reachability, StartError, identity};
 pub(crate) struct Voice {
     pub(super) swarm: Swarm<Behaviour>,
     pub(super) shared: Arc<Shared>,
-    pub(super) messages: mpsc::Sender<Event>,
     pub(super) connections: Connections,
     pub(super) discovery: Discovery,
     pub(super) routing: Routing,
     pub(super) faults: Faults,
+    /// Gossip that nobody had time for in this tick, by whose it was.
+    pub(super) unread: BTreeMap<PeerId, u32>,
     /// Whether what we listen on can be dialled by all.
     is_public: bool,
     /// Whether we listen on all interfaces, loopback among them.
@@ -47,7 +48,6 @@ impl Voice {
         mut swarm: Swarm<Behaviour>,
         shared: Arc<Shared>,
         orders: mpsc::Receiver<Command>,
-        messages: mpsc::Sender<Event>,
         bootstrap: Vec<Multiaddr>,
         config: &Config,
     ) -> Self {
@@ -58,10 +58,10 @@ impl Voice {
             discovery: Discovery::new(bootstrap, &config.remembered),
             swarm,
             shared,
-            messages,
             connections: Connections::default(),
             routing: Routing::default(),
             faults: Faults::default(),
+            unread: BTreeMap::new(),
             is_public: config.reachability == Reachability::Public,
             listens_everywhere: config.listen.iter().any(|at| is_wildcard(at)),
             acceptors: JoinSet::new(),
@@ -118,6 +118,7 @@ impl Voice {
         }
         self.connections.stop();
         self.shared.roster.clear();
+        self.shared.inbox.close();
         debug!("network stopped");
     }
 
@@ -192,6 +193,7 @@ impl Voice {
         self.find_peers(now);
         self.renew_provided(now);
         self.measure_network();
+        self.blame_floods();
         for peer in self.faults.forgive(now) {
             if let Some(peer) = identity::theirs(&peer) {
                 self.swarm.behaviour_mut().blocked.unblock_peer(peer);

@@ -5,25 +5,20 @@ use std::time::Instant;
 
 use libp2p::Stream;
 use protocol::PeerId;
-use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::debug;
 
 use super::Frame;
 use super::frame::{self, FrameError};
 use crate::event::{Relay, Way};
+use crate::inbox::Unheard;
 use crate::limits::IDENTIFY_WITHIN;
 use crate::shared::Shared;
 use crate::{Event, Misdeed, Token, Topic};
 
-/// Reads until the stream ends. Waits while the application is behind, so that the sender's queue
-/// fills and not our memory.
-pub(crate) async fn listen(
-    shared: Arc<Shared>,
-    peer: PeerId,
-    mut stream: Stream,
-    messages: mpsc::Sender<Event>,
-) {
+/// Reads until the stream ends. Waits while the application is behind with this peer, so that the sender's
+/// queue fills and not our memory.
+pub(crate) async fn listen(shared: Arc<Shared>, peer: PeerId, mut stream: Stream) {
     // The application hears of a peer before it hears from it.
     if timeout(IDENTIFY_WITHIN, shared.roster.until_up(peer)).await.is_err() {
         return;
@@ -33,7 +28,7 @@ pub(crate) async fn listen(
             Ok(Some(frame)) => {
                 shared.counters.talk_received.add(1);
                 shared.counters.talk_received_bytes.add(frame.len() as u64);
-                if hear(&shared, peer, frame, &messages).await.is_err() {
+                if !hear(&shared, peer, frame).await {
                     return;
                 }
             }
@@ -49,19 +44,15 @@ pub(crate) async fn listen(
     }
 }
 
-async fn hear(
-    shared: &Shared,
-    from: PeerId,
-    frame: Frame,
-    messages: &mpsc::Sender<Event>,
-) -> Result<(), mpsc::error::SendError<Event>> {
+/// False once nobody listens any more.
+async fn hear(shared: &Shared, from: PeerId, frame: Frame) -> bool {
     let (topic, bytes, way) = match frame {
         Frame::Direct(bytes) => (Topic::Direct, bytes, Way::Direct),
         // A message for a job that we just left is nobody's fault.
-        Frame::Job { job, .. } if !shared.roster.has_joined(job) => return Ok(()),
+        Frame::Job { job, .. } if !shared.roster.has_joined(job) => return true,
         Frame::Job { job, audience, bytes } => {
             if !shared.seen.first(job, &bytes, Instant::now()) {
-                return Ok(());
+                return true;
             }
             let relay = Relay { job, audience, bytes: bytes.clone() };
             (Topic::Job(job), bytes, Way::Pushed(relay))
@@ -71,15 +62,28 @@ async fn hear(
                 // A peer that asks faster than it listens gets no answer.
                 let _ = queue.offer(Frame::Pong(number));
             }
-            return Ok(());
+            return true;
         }
         Frame::Pong(number) => {
             shared.pings.answered(from, number);
-            return Ok(());
+            return true;
         }
     };
     let token = Token { from, way };
-    messages.send(Event::Message { from, topic, bytes: bytes.to_vec(), token }).await
+    let mut event = Event::Message { from, topic, bytes: bytes.to_vec(), token };
+    loop {
+        match shared.inbox.offer(from, bytes.len(), event) {
+            Ok(()) => return true,
+            Err(Unheard::Closed) => return false,
+            Err(Unheard::Full(again, room)) => {
+                event = again;
+                room.notified().await;
+            }
+        }
+        if !shared.roster.is_up(from) {
+            return false;
+        }
+    }
 }
 
 /// A broken connection also cuts frames short, so that this weighs little.
