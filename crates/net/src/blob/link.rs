@@ -61,6 +61,8 @@ impl Links {
             shared.links.link(shared, peer).send(ask).await
         {
             ask = back;
+            // A runtime that is going down ends every new link at once, and this task where it pauses.
+            tokio::task::yield_now().await;
         }
         receiver
     }
