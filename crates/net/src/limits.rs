@@ -40,7 +40,7 @@ pub const LANE_MESSAGE_BYTES: usize = 2 << 10;
 pub const TURN_BYTES: usize = 4 << 10;
 /// Beyond this, lanes are short, and what departed peers said last is not heard.
 pub const INBOX_BYTES_MAX: usize = 64 << 20;
-/// Gossip of one peer that goes unread in a second: more is no busy network but a flood, and counts as a misdeed.
+/// Gossip of one peer that goes unread in a second: so much is no busy network but a flood, and each time a misdeed.
 pub const UNREAD_PER_TICK_MAX: u32 = 1000;
 
 /// A gossipsub frame; equal on all nodes, because a receiver closes the stream on a longer one.
@@ -49,8 +49,8 @@ pub const GOSSIP_FRAME_BYTES_MAX: usize = 64 << 10;
 pub const GOSSIP_BYTES_MAX: usize = 60 << 10;
 /// Frames that wait for one slow peer; 5,000 by default, which may be 310 MiB.
 pub const GOSSIP_QUEUE: usize = 256;
-/// How long a message is known as seen.
-pub const GOSSIP_MEMORY: Duration = Duration::from_secs(120);
+/// How long a message is known as seen; each takes about 240 bytes.
+pub const GOSSIP_MEMORY: Duration = Duration::from_secs(60);
 /// Job messages remembered, in each of two generations, to hear each once.
 pub const SEEN_MAX: usize = 8192;
 /// Up to so many subscribed peers, job messages are pushed directly to each.

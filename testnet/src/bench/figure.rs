@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use super::hostile::Wrong;
 use super::{blob, dispatch, flood, idle, latency, million, spread, wire, words};
 use crate::interrupt;
 
@@ -113,12 +114,15 @@ pub(crate) struct WireArgs {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct FloodArgs {
-    /// Hostile peers, of five kinds
+    /// Hostile peers, of all kinds in turn
     #[arg(long, env = "TESTNET_PEERS", default_value_t = 20)]
     pub(crate) peers: usize,
     /// How long they flood, at least
     #[arg(long, env = "TESTNET_SECONDS", default_value_t = 20)]
     pub(crate) seconds: u64,
+    /// They all do this
+    #[arg(long, env = "TESTNET_ONLY", value_enum)]
+    pub(crate) only: Option<Wrong>,
     /// Units of an honest job
     #[arg(long, env = "TESTNET_UNITS", default_value_t = 20_000)]
     pub(crate) units: u64,

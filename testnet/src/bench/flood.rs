@@ -44,7 +44,7 @@ pub(super) fn run(args: &FloodArgs) -> anyhow::Result<()> {
     let tcp = |address: &&String| address.contains("/tcp/");
     let address = flooded.addresses().iter().find(tcp).context("a TCP address")?.clone();
     let victim = Victim { address, network: flooded.client()?.node()?.network, job };
-    let crowd = Crowd::start(args.peers, &victim)?;
+    let crowd = Crowd::start(args.peers, args.only, &victim)?;
     let mut busy = Vec::new();
     while before.at.elapsed() < Duration::from_secs(args.seconds) {
         busy.push(jobs.one()?.1);
@@ -59,6 +59,7 @@ pub(super) fn run(args: &FloodArgs) -> anyhow::Result<()> {
     let per_s = |count: u64| (count as f64 / seconds).round();
     let rows: Vec<Vec<String>> = sent
         .iter()
+        .filter(|(.., names)| 0 < *names)
         .map(|(wrong, messages, names)| {
             let statements = messages * wrong.statements();
             let cells = [per_s(*messages), per_s(statements)].map(|n| format!("{n:.0}"));

@@ -28,8 +28,8 @@ const SHUT_OUT: Duration = Duration::from_millis(20);
 const LOOK_EVERY: u64 = 64;
 
 /// What is wrong with what a peer says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wrong {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Wrong {
     BadSignature,
     BadCbor,
     Oversize,
@@ -60,6 +60,15 @@ pub(super) struct Crowd {
     stop: Arc<AtomicBool>,
     sent: Arc<[Sent; ALL.len()]>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// One peer and what it does.
+#[derive(Clone, Copy, Debug)]
+struct Hostile {
+    number: usize,
+    /// Its place in [`ALL`].
+    kind: usize,
+    by_gossip: bool,
 }
 
 /// Whom to annoy.
@@ -93,8 +102,12 @@ impl Wrong {
 }
 
 impl Crowd {
-    /// Lets so many peers begin, each kind the same number.
-    pub(super) fn start(peers: usize, victim: &Victim) -> anyhow::Result<Self> {
+    /// Lets so many peers begin, of all kinds in turn or of one.
+    pub(super) fn start(
+        peers: usize,
+        only: Option<Wrong>,
+        victim: &Victim,
+    ) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
@@ -104,7 +117,11 @@ impl Crowd {
         let all = async move {
             let tasks = (0..peers).map(|number| {
                 let (victim, ended) = (victim.clone(), Arc::clone(&ended));
-                tokio::spawn(harass(number, victim, Arc::clone(&counts), ended))
+                let kinds = ALL.len();
+                let kind = only.and_then(|only| ALL.iter().position(|wrong| *wrong == only));
+                let kind = kind.unwrap_or(number % kinds);
+                let hostile = Hostile { number, kind, by_gossip: number / kinds % 2 == 1 };
+                tokio::spawn(harass(hostile, victim, Arc::clone(&counts), ended))
             });
             for task in tasks.collect::<Vec<_>>() {
                 // One that panics is one less.
@@ -142,13 +159,13 @@ impl Drop for Crowd {
 
 /// One peer, under ever new names.
 async fn harass(
-    number: usize,
+    hostile: Hostile,
     victim: Victim,
     sent: Arc<[Sent; ALL.len()]>,
     stop: Arc<AtomicBool>,
 ) {
-    let kind = number % ALL.len();
-    let (wrong, by_gossip) = (ALL[kind], number / ALL.len() % 2 == 1);
+    let Hostile { number, kind, by_gossip } = hostile;
+    let wrong = ALL[kind];
     for life in 0u64.. {
         if stop.load(Relaxed) {
             return;

@@ -90,7 +90,7 @@ impl Voice {
     /// Once a tick: who said so much that it can only be meant to drown us?
     pub(super) fn blame_floods(&mut self) {
         for (peer, unread) in std::mem::take(&mut self.unread) {
-            if UNREAD_PER_TICK_MAX < unread {
+            for _ in 0..unread / UNREAD_PER_TICK_MAX {
                 self.shared.counters.faults.add(1);
                 self.blame(peer, Misdeed::TooMuch);
             }
