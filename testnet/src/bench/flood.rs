@@ -52,6 +52,9 @@ pub(super) fn run(args: &FloodArgs) -> anyhow::Result<()> {
     // What is sent until all have stopped is heard until then, too.
     let sent = crowd.end();
     let (after, peak) = (counts(flooded)?, procfs::own_peak_bytes(pid));
+    // The jobs are remembered by all, the flood by one.
+    let other = fleet.member(1).pid().context("the other worker runs")?;
+    let other_peak = procfs::own_peak_bytes(other);
     ensure!(flooded.pid() == Some(pid), "the node did not live through it");
     fleet.stop()?;
 
@@ -83,6 +86,7 @@ pub(super) fn run(args: &FloodArgs) -> anyhow::Result<()> {
         "bans": after.bans - before.bans,
         "node_cores": (cores * 100.0).round() / 100.0,
         "peak_mib": mib(peak).round(), "peak_mib_before": mib(calm_peak).round(),
+        "peak_mib_of_another": mib(other_peak).round(),
         "job_s": busy, "job_s_before": calm, "slower": busy / calm.max(1e-9),
     }))?;
     Ok(())

@@ -14,8 +14,15 @@ use yamux::{Connection, ConnectionError, Mode, Stream};
 
 /// A frame's payload. Up to 32 of them wait for a peer that does not read.
 const FRAME_BYTES: usize = 64 << 10;
-/// Streams that others opened and nobody has taken yet; as many as Yamux lets them open unanswered.
-const INBOUND_MAX: usize = 256;
+/// Streams of one connection: the DHT may have 64 under way, all others together a dozen.
+const STREAMS_MAX: usize = 128;
+/// What every stream may have under way, by Yamux's specification.
+const WINDOW_BYTES: usize = 256 << 10;
+/// What all of a connection may have under way beside that: 40 MB/s at a round trip of 100 ms. As much waits for
+/// us where we do not read on.
+const WINDOWS_BYTES: usize = 4 << 20;
+/// Streams that others opened and nobody has taken yet.
+const INBOUND_MAX: usize = STREAMS_MAX;
 
 /// How a connection becomes many streams.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +42,8 @@ impl Config {
     {
         let mut config = yamux::Config::default();
         config.set_split_send_size(FRAME_BYTES);
+        config.set_max_num_streams(STREAMS_MAX);
+        config.set_max_connection_receive_window(Some(STREAMS_MAX * WINDOW_BYTES + WINDOWS_BYTES));
         let connection = Connection::new(socket, config, mode);
         future::ready(Ok(Muxer { connection, inbound: VecDeque::new(), waker: None }))
     }
