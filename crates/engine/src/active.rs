@@ -142,9 +142,13 @@ impl Active {
     ) -> Result<Inserted, Refusal> {
         let gives_up = |item: &Item| matches!(item, Item::Abstention(_));
         self.has_abstentions |= step.value().items.iter().any(gives_up);
+        let author = step.author();
         let inserted = self.ledger.insert(step)?;
         if matches!(inserted, Inserted::New | Inserted::Fork) {
             self.sync.progress(core.now.mono_ms);
+        }
+        if self.ledger.has_gap(author) {
+            self.sync.gap(core.now.mono_ms, self.ledger.authors().count());
         }
         Ok(inserted)
     }

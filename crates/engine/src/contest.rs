@@ -155,7 +155,7 @@ impl Active {
     fn vote_by_units(&mut self, core: &mut Core) {
         let may = core.config.works || self.submitted;
         let faulty = self.ledger.last_verdict().is_faulty(core.me);
-        if !may || faulty || self.partners(core) == 0 {
+        if !may || faulty || self.is_lonely(core) {
             return;
         }
         for (slot, batch) in self.given_up_batches(core) {
@@ -220,7 +220,8 @@ impl Active {
 
     /// Abstentions that make a unit poison: three, or all workers there are.
     fn poison(&self, core: &Core) -> usize {
-        let workers = self.partners(core) + usize::from(core.me != self.submitter());
+        let works = core.config.works && core.me != self.submitter();
+        let workers = self.partners(core) + usize::from(works);
         workers.clamp(1, POISON)
     }
 
@@ -260,7 +261,7 @@ impl Active {
 
     /// Units in batches that a node without any other worker gave up on: nobody votes on them alone.
     pub(crate) fn units_given_up_alone(&self, core: &Core) -> u64 {
-        if self.partners(core) != 0 {
+        if !self.is_lonely(core) {
             return 0;
         }
         let size = |(slot, batch): (Slot, u32)| {

@@ -390,7 +390,7 @@ impl Job {
             core.push(Effect::Seek { job: self.id });
             // Its author may have told a false size, and others may know better.
             self.announced.turn();
-            if self.announced.are_in_conflict() {
+            if matches!(self.phase, Phase::Manifest(_)) {
                 ask_for_announcements(core, self.id);
             }
         }

@@ -9,7 +9,9 @@ use protocol::{About, Hash, PeerId, Rank, Slot, Standing};
 
 use crate::active::Active;
 use crate::core::Core;
-use crate::limits::{ALONE_MS, COMING_MAX, FEW_PEERS_MS, LOCAL_BATCHES_MAX, PLACE_MS, UNJOINED_MS};
+use crate::limits::{
+    ALONE_MS, COMING_MAX, FEW_PEERS_MS, LOCAL_BATCHES_MAX, PLACE_MS, STALLED_MS, UNJOINED_MS,
+};
 
 /// A batch: its stage and number.
 pub(crate) type At = (u16, u32);
@@ -192,7 +194,8 @@ impl Active {
         }
     }
 
-    /// From when on we execute batches: an anchor does so only while too few peers are there.
+    /// From when on we execute batches: an anchor does so only while too few peers are there, or if nothing has
+    /// come of them for long. (One of those who are there may vote without ever being joined.)
     pub(crate) fn base_work_from(&self, core: &Core) -> Option<u64> {
         if core.me != self.submitter() && !self.is_anchor(core.me) {
             let is_new = self.signed() == 0;
@@ -201,7 +204,7 @@ impl Active {
         match self.live_workers(core).len() {
             0 => Some(self.seen_ms + ALONE_MS),
             others if others < self.quorum() => Some(self.seen_ms + FEW_PEERS_MS),
-            _ => None,
+            _ => Some(self.sync.news_ms() + STALLED_MS),
         }
     }
 
@@ -315,6 +318,11 @@ impl Active {
 
     /// A batch that was given up is voted on unit by unit, where there is anybody to agree with.
     fn goes_by_units(&self, core: &Core, slot: &Slot) -> bool {
-        self.is_given_up(core, slot) && self.partners(core) != 0
+        self.is_given_up(core, slot) && !self.is_lonely(core)
+    }
+
+    /// Whether it takes others to accept an outcome, and there are none.
+    pub(crate) fn is_lonely(&self, core: &Core) -> bool {
+        1 < self.quorum() && self.partners(core) == 0
     }
 }

@@ -59,13 +59,29 @@ impl World {
             // nobody can make again.
             JobState::Running => {
                 let (first, endless) = (&view.stages[0], truth.spec.looping.len() as u64);
-                !self.is_below_bound(truth.job) && first.units <= first.accepted + endless
+                let made_up =
+                    !self.is_below_bound(truth.job) && first.units <= first.accepted + endless;
+                made_up || (view.disputed != 0 && self.may_stay_contested(job))
             }
             JobState::Seeking
             | JobState::Fetching
             | JobState::Broken { .. }
             | JobState::Expired => false,
         }
+    }
+
+    /// Whether a contest may wait for ever: for workers who have left and had a say, where no anchor is left to
+    /// decide it. A liar's unconfirmed ballot counts twice (`docs/decisions/0004`).
+    fn may_stay_contested(&self, job: usize) -> bool {
+        let spec = &self.truths[job].spec;
+        let anchors = std::iter::once(&spec.submitter).chain(&spec.co_anchors);
+        let has_anchor = anchors.clone().any(|index| !self.nodes[*index].is_gone);
+        let named: Vec<&usize> = anchors.collect();
+        let honest = |node: &&Node| node.is_honest() && !named.contains(&&node.index);
+        let gone = self.nodes.iter().filter(honest).filter(|node| node.is_gone).count();
+        let (present, liars) = (self.workers(job), self.scenario.liar_count());
+        let ahead = present.saturating_sub(liars);
+        !has_anchor && ahead <= gone + liars && ahead < usize::from(spec.lead)
     }
 
     /// Honest nodes that may work on a job whatever else happens.

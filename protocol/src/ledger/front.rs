@@ -239,6 +239,16 @@ impl Ledger {
         (missing, theirs.heads.iter().any(is_news) || theirs.forked.iter().any(is_news_of_a_fork))
     }
 
+    /// Whether steps of an author are kept that wait for others before them.
+    pub fn has_gap(&self, author: PeerId) -> bool {
+        self.logs.get(&author).is_some_and(Log::has_gap)
+    }
+
+    /// Whether there is such an author.
+    pub fn has_gaps(&self) -> bool {
+        self.logs.values().any(Log::has_gap)
+    }
+
     /// Form was checked at the door; this needs the manifest.
     fn check(&self, author: PeerId, step: &Step) -> Result<(), Refusal> {
         if step.job != self.job {

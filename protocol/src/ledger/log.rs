@@ -65,6 +65,12 @@ impl Log {
         self.steps.get(&self.applied)
     }
 
+    /// Whether steps are kept that wait for others before them.
+    pub(super) fn has_gap(&self) -> bool {
+        let unread = self.steps.range(self.applied..).map(|(seq, _)| *seq);
+        !(self.applied..).zip(unread).all(|(expected, seq)| expected == seq)
+    }
+
     /// Where the author contradicts itself, if it does.
     pub(super) fn forked_at(&self) -> Option<u64> {
         self.fork.as_ref().map(|(at, _)| *at)

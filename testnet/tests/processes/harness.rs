@@ -10,7 +10,7 @@ use client::api::{JobState, JobStatus};
 use protocol::JobId;
 use testnet::{Deadline, Fleet, KNOWN, Recipe, known_file, until};
 
-const WITHIN: Duration = Duration::from_secs(120);
+const WITHIN: Duration = Duration::from_secs(300);
 
 /// Plays `story` on a network of so many honest nodes.
 pub(crate) fn play(nodes: usize, story: impl FnOnce(&mut Fleet, Deadline) -> anyhow::Result<()>) {
