@@ -14,3 +14,4 @@ mod outcomes_are_withheld;
 mod strangers_announce_a_job;
 mod told;
 mod what_was_read_is_revoked;
+mod words_are_lost;

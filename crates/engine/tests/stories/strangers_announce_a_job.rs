@@ -168,3 +168,22 @@ fn a_dispute_about_a_job_that_is_not_for_us_costs_its_manifest_and_no_more() {
     assert_eq!(told, ["record"], "nothing is joined or fetched");
     assert_eq!(worker.wait(60_000), Vec::<String>::new());
 }
+
+#[test]
+fn a_false_announcement_that_came_alone_is_questioned_once_it_leads_nowhere() {
+    let manifest = job_of("submitter", 1, 1);
+    let mut worker = Told::new("worker");
+    worker.meet("neighbour");
+    worker.knows(&manifest);
+    let of_manifest = of(&manifest);
+    let false_size = Announcement { manifest_bytes: of_manifest.manifest_bytes + 1, ..of_manifest };
+    worker.hear("stranger", announced("stranger", false_size));
+    let missing = FetchLoss::Missing(manifest.job().blob());
+    let fetch = fetch(&worker).expect("the manifest is fetched");
+    let told = worker.tell(Event::Fetched { fetch, got: Err(missing) });
+    assert!(told.contains(&"send want jobs".to_owned()), "{told:?}");
+    worker.hear("neighbour", announced("submitter", of(&manifest)));
+    worker.wait(60_000);
+    worker.get_everything();
+    assert!(!matches!(worker.engine.job(manifest.job()).unwrap().state, JobState::Fetching));
+}
