@@ -46,7 +46,7 @@ struct Lane {
 #[derive(Debug)]
 pub(crate) enum Unheard {
     /// Too much of the same peer waits; the message, and who says when that has changed.
-    Full(Event, Arc<Notify>),
+    Full(Box<Event>, Arc<Notify>),
     /// The application listens no more.
     Closed,
 }
@@ -67,7 +67,7 @@ impl Inbox {
         if let Some(lane) = state.lanes.get(&from)
             && most < lane.bytes + weight
         {
-            return Err(Unheard::Full(event, Arc::clone(&lane.room)));
+            return Err(Unheard::Full(Box::new(event), Arc::clone(&lane.room)));
         }
         state.push(from, weight, event);
         drop(state);

@@ -76,7 +76,7 @@ async fn hear(shared: &Shared, from: PeerId, frame: Frame) -> bool {
             Ok(()) => return true,
             Err(Unheard::Closed) => return false,
             Err(Unheard::Full(again, room)) => {
-                event = again;
+                event = *again;
                 room.notified().await;
             }
         }
