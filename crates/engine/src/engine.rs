@@ -1,24 +1,16 @@
 //! The engine: events are routed to the roles here, and reasoned about there.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
+mod ask;
+mod hear;
 
-use protocol::{
-    Announcement, BlobId, BlobRef, Book, Bundle, FeedId, Heads, Hello, Inserted, Item, JobId,
-    Manifest, Message, PeerId, Refusal, Signed, Slot, Stamp, Step,
-};
+use std::collections::{BTreeMap, BTreeSet};
+
+use protocol::{Announcement, Item, JobId, Manifest, PeerId, Stamp, Step};
 
 use crate::core::Core;
-use crate::feeds::{self, WindowView};
-use crate::job::{Attempt, Job, Phase, announce, why_not};
+use crate::job::{Attempt, Job, Phase, why_not};
 use crate::journal::Entry;
-use crate::limits::JOBS_MAX;
-use crate::report::view;
-use crate::{
-    BatchResult, Config, Effect, Event, JobView, Judgement, Receipt, RecordId, ResultsPart,
-    Standing, Time,
-};
-use protocol::limits::MANIFEST_BYTES_MAX;
+use crate::{Config, Effect, Event, RecordId, Time};
 
 /// One node's mind.
 #[derive(Debug)]
@@ -93,101 +85,6 @@ impl Engine {
         self.core.alarm()
     }
 
-    /// All jobs that this node knows.
-    pub fn jobs(&self) -> Vec<JobView> {
-        self.jobs.values().map(|job| view(&self.core, job)).collect()
-    }
-
-    /// Whether this node knows a job, if only by its id: what is said about others is ignored.
-    pub fn knows(&self, job: JobId) -> bool {
-        self.jobs.contains_key(&job)
-    }
-
-    /// What this node remembers of a peer.
-    pub fn standing(&self, peer: PeerId) -> Standing {
-        self.core.standings.of(peer)
-    }
-
-    /// One job.
-    pub fn job(&self, job: JobId) -> Option<JobView> {
-        self.jobs.get(&job).map(|job| view(&self.core, job))
-    }
-
-    /// The outcomes of the stages that no other stage reads, batch by batch, once all of them exist.
-    pub fn results(&self, job: JobId) -> Option<Vec<BatchResult>> {
-        match &self.jobs.get(&job)?.phase {
-            Phase::Active(active) => active.results(),
-            Phase::Seeking(_)
-            | Phase::Noted
-            | Phase::Manifest(_)
-            | Phase::Parts { .. }
-            | Phase::Broken { .. } => None,
-        }
-    }
-
-    /// Those of them that hold some of the results, which are numbered in order; also once all of them exist.
-    pub fn results_among(&self, job: JobId, numbers: Range<u64>) -> Option<ResultsPart> {
-        match &self.jobs.get(&job)?.phase {
-            Phase::Active(active) => active.results_among(numbers),
-            Phase::Seeking(_)
-            | Phase::Noted
-            | Phase::Manifest(_)
-            | Phase::Parts { .. }
-            | Phase::Broken { .. } => None,
-        }
-    }
-
-    /// Everything that a job's verdict follows from, once the manifest and its trees are here.
-    pub fn proof(&self, job: JobId) -> Option<Bundle> {
-        let job = self.jobs.get(&job)?;
-        match &job.phase {
-            Phase::Active(active) => {
-                let announcement = job.announced.first();
-                Some(Bundle::new(self.core.config.network, &active.ledger, announcement))
-            }
-            Phase::Seeking(_)
-            | Phase::Noted
-            | Phase::Manifest(_)
-            | Phase::Parts { .. }
-            | Phase::Broken { .. } => None,
-        }
-    }
-
-    /// Jobs that are here for others only, if this is one of them: those of which we are a keeper.
-    pub fn kept_beside(&self, job: JobId) -> Option<BTreeSet<JobId>> {
-        let is_kept = |job: &Job| job.kept_for.is_some() && !job.submitted && !job.opened;
-        let jobs = || self.jobs.values().filter(|job| is_kept(job)).map(|job| job.id);
-        self.jobs.get(&job).filter(|job| is_kept(job)).map(|_| jobs().collect())
-    }
-
-    /// Packs that anybody has named in a job's log, and whether those are of a stage that no other one reads.
-    pub fn packs(&self, job: JobId) -> BTreeMap<BlobId, bool> {
-        let Some(Phase::Active(active)) = self.jobs.get(&job).map(|job| &job.phase) else {
-            return BTreeMap::new();
-        };
-        let of_book = |(slot, book): (&Slot, &Book)| {
-            let is_result = !active.plan().is_read(slot.stage);
-            let packs: Vec<BlobRef> = book.votes().filter_map(|(_, cast)| cast.pack).collect();
-            packs.into_iter().map(move |pack| (pack.id, is_result))
-        };
-        active.ledger.books().flat_map(of_book).collect()
-    }
-
-    /// The manifest of a job, once it is here.
-    pub fn manifest(&self, job: JobId) -> Option<&Manifest> {
-        self.jobs.get(&job)?.manifest()
-    }
-
-    /// The windows of a feed that are known here, without those in `seen`.
-    pub fn windows(&self, feed: FeedId, seen: &BTreeSet<JobId>) -> Vec<WindowView> {
-        feeds::windows(&self.core, &self.jobs, feed, seen)
-    }
-
-    /// Every feed of which a window is known.
-    pub fn feeds(&self) -> BTreeSet<FeedId> {
-        feeds::feeds(&self.jobs)
-    }
-
     fn resume(
         &mut self,
         records: Vec<(Vec<u8>, Vec<u8>)>,
@@ -242,11 +139,6 @@ impl Engine {
         self.touched.extend(self.jobs.keys());
     }
 
-    fn greet(&mut self, peer: PeerId) {
-        let Config { works, keeps, stamp, .. } = self.core.config;
-        self.core.send(peer, Message::Hello(Hello { works, keeps, stamp }));
-    }
-
     fn submit(&mut self, manifest: Manifest, stamp: Option<Stamp>, recalls: bool) {
         let id = manifest.job();
         let now = self.core.now.mono_ms;
@@ -286,226 +178,6 @@ impl Engine {
     fn set_working(&mut self, on: bool) {
         self.core.paused = !on;
         self.touched.extend(self.jobs.keys());
-    }
-
-    fn peer_up(&mut self, peer: PeerId) {
-        self.core.links.entry(peer).or_insert(None);
-        self.greet(peer);
-        let unix_ms = self.core.now.unix_ms;
-        let alive = |job: &&Job| job.announced.iter().any(|a| unix_ms < a.value().expires_ms);
-        let known: Vec<JobId> = self.jobs.values().filter(alive).map(|job| job.id).collect();
-        if !known.is_empty() {
-            self.core.send(peer, Message::Jobs(known));
-        }
-        let sought: Vec<JobId> =
-            self.jobs.values().filter(|job| job.announced.is_empty()).map(|job| job.id).collect();
-        if !sought.is_empty() {
-            self.core.send(peer, Message::WantJobs(sought));
-        }
-        for job in self.jobs.values_mut() {
-            if let Some(active) = job.active() {
-                let heads = active.ledger.heads(true);
-                self.core.send(peer, Message::Heads(heads));
-            }
-        }
-        self.touched.extend(self.jobs.keys());
-    }
-
-    fn peer_down(&mut self, peer: PeerId) {
-        self.core.links.remove(&peer);
-        for job in self.jobs.values_mut() {
-            if let Some(active) = job.active() {
-                active.picking.touch_all();
-                if active.claims.drop_peer(peer) {
-                    self.core.standings.lapsed(peer);
-                }
-                active.keeper_gone(&mut self.core, peer);
-            }
-        }
-        self.touched.extend(self.jobs.keys());
-    }
-
-    fn hear(&mut self, from: PeerId, message: Message, receipt: Option<Receipt>) {
-        let judgement = match message {
-            Message::Hello(hello) => self.hear_hello(from, hello),
-            Message::Announce(announcement) => self.hear_announcement(announcement),
-            Message::Jobs(jobs) => self.hear_jobs(from, jobs),
-            Message::WantJobs(jobs) => self.hear_wanted(from, jobs),
-            Message::Steps(steps) => self.hear_steps(from, steps, receipt.is_none()),
-            Message::Claim(claim) => self.hear_claim(claim),
-            Message::Heads(heads) => self.hear_heads(from, heads),
-            Message::Keep(job) => self.hear_keep(from, job),
-            Message::Kept(job) => self.hear_kept(from, job),
-        };
-        if let Some(receipt) = receipt {
-            self.core.push(Effect::Judge { receipt, judgement });
-        }
-    }
-
-    fn hear_hello(&mut self, from: PeerId, hello: Hello) -> Judgement {
-        // Who repeats itself changes nothing, and is not worth a look at every job.
-        if self.core.links.insert(from, Some(hello)) != Some(Some(hello)) {
-            self.touched.extend(self.jobs.keys());
-        }
-        Judgement::Ignore
-    }
-
-    fn hear_announcement(&mut self, announcement: Signed<Announcement>) -> Judgement {
-        let value = announcement.value();
-        let (id, now) = (value.job, self.core.now);
-        if (MANIFEST_BYTES_MAX as u64) < value.manifest_bytes {
-            return Judgement::Reject;
-        }
-        if value.expires_ms < now.unix_ms {
-            return Judgement::Ignore;
-        }
-        if !self.jobs.contains_key(&id) && JOBS_MAX <= self.jobs.len() {
-            return Judgement::Ignore;
-        }
-        let job = self.jobs.entry(id).or_insert_with(|| Job::new(id, now.mono_ms));
-        let mut announced = std::mem::take(&mut job.announced);
-        let is_raised = announced.authors().any(|author| author == announcement.author());
-        let is_news = announced.hear(announcement, job.manifest());
-        job.announced = announced;
-        if !is_news || matches!(job.phase, Phase::Broken { .. }) {
-            return Judgement::Ignore;
-        }
-        if matches!(job.phase, Phase::Seeking(_)) {
-            job.phase = Phase::Noted;
-        } else if job.manifest().is_some() && !is_raised {
-            // Those before it were false, and may have kept it from others.
-            let peers: Vec<PeerId> = self.core.links.keys().copied().collect();
-            for peer in peers {
-                announce(job).for_each(|message| self.core.send(peer, message));
-            }
-        }
-        job.note(&mut self.core);
-        self.touched.insert(id);
-        Judgement::Accept
-    }
-
-    fn hear_jobs(&mut self, from: PeerId, jobs: Vec<JobId>) -> Judgement {
-        let unknown = |job: &JobId| self.jobs.get(job).is_none_or(|job| job.announced.is_empty());
-        let wanted: Vec<JobId> = jobs.into_iter().filter(unknown).collect();
-        if !wanted.is_empty() {
-            self.core.send(from, Message::WantJobs(wanted));
-        }
-        Judgement::Ignore
-    }
-
-    fn hear_wanted(&mut self, from: PeerId, jobs: Vec<JobId>) -> Judgement {
-        for message in jobs.iter().filter_map(|job| self.jobs.get(job)).flat_map(announce) {
-            self.core.send(from, message);
-        }
-        Judgement::Ignore
-    }
-
-    fn hear_steps(&mut self, from: PeerId, steps: Vec<Signed<Step>>, is_answer: bool) -> Judgement {
-        let (mut judgement, many) = (Judgement::Ignore, steps.len());
-        let mut ahead = BTreeSet::new();
-        let answered = steps.first().filter(|_| is_answer).map(|step| step.value().job);
-        for step in steps {
-            let id = step.value().job;
-            let Some(job) = self.jobs.get_mut(&id) else { continue };
-            let Some(active) = job.active() else {
-                job.hold(step);
-                continue;
-            };
-            match active.insert(&mut self.core, step.clone()) {
-                Ok(Inserted::New | Inserted::Fork) => {
-                    let (seq, step_id) = (step.value().seq, step.id());
-                    let record = crate::journal::StepEntry::new(&step, vec![]).record(seq, step_id);
-                    self.core.push(Effect::Record { id: None, record });
-                    judgement = Judgement::Accept;
-                    self.touched.insert(id);
-                }
-                Ok(Inserted::Known) => {}
-                Ok(Inserted::TooFarAhead) => {
-                    ahead.insert(id);
-                }
-                // Whose turn it is not is nobody's fault.
-                Err(Refusal::Full) => {}
-                Err(
-                    Refusal::OtherJob
-                    | Refusal::OutOfRange
-                    | Refusal::NotEntitled
-                    | Refusal::FalseLevel
-                    | Refusal::NoStamp,
-                ) => return Judgement::Reject,
-            }
-        }
-        for id in ahead {
-            if let Some(active) = self.jobs.get_mut(&id).and_then(Job::active) {
-                let heads = active.ledger.heads(true);
-                self.core.send(from, Message::Heads(heads));
-            }
-        }
-        if let Some(active) = answered.and_then(|id| self.jobs.get_mut(&id)).and_then(Job::active) {
-            active.sync.is_told();
-        }
-        if protocol::limits::STEPS_SENT_MAX / 4 < many {
-            self.ask_for_more(from);
-        }
-        judgement
-    }
-
-    /// A long list of steps may have been cut off.
-    fn ask_for_more(&mut self, from: PeerId) {
-        let touched: Vec<JobId> = self.touched.iter().copied().collect();
-        for id in touched {
-            if let Some(active) = self.jobs.get_mut(&id).and_then(Job::active) {
-                let heads = active.ledger.heads(false);
-                self.core.send(from, Message::Heads(heads));
-            }
-        }
-    }
-
-    fn hear_claim(&mut self, claim: Signed<protocol::Claim>) -> Judgement {
-        let id = claim.value().job;
-        let well_formed = claim.value().is_well_formed();
-        let Some(active) = self.jobs.get_mut(&id).and_then(Job::active) else {
-            return Judgement::Ignore;
-        };
-        let fits = well_formed && active.hear_claim(&mut self.core, &claim);
-        self.touched.insert(id);
-        if fits { Judgement::Accept } else { Judgement::Reject }
-    }
-
-    fn hear_heads(&mut self, from: PeerId, heads: Heads) -> Judgement {
-        if let Some(active) = self.jobs.get_mut(&heads.job).and_then(Job::active) {
-            active.hear_heads(&mut self.core, from, &heads);
-            if !heads.answer {
-                active.sync.is_told();
-            }
-        } else if !self.jobs.contains_key(&heads.job) {
-            self.core.send(from, Message::WantJobs(vec![heads.job]));
-        }
-        Judgement::Ignore
-    }
-
-    fn hear_keep(&mut self, from: PeerId, id: JobId) -> Judgement {
-        let known = self.jobs.contains_key(&id);
-        if !self.core.config.keeps || (!known && JOBS_MAX <= self.jobs.len()) {
-            return Judgement::Ignore;
-        }
-        let now = self.core.now.mono_ms;
-        let job = self.jobs.entry(id).or_insert_with(|| Job::new(id, now));
-        if job.is_asked_to_keep(from, now) {
-            if !job.announced.is_empty() {
-                job.note(&mut self.core);
-            }
-            self.touched.insert(id);
-        }
-        Judgement::Ignore
-    }
-
-    fn hear_kept(&mut self, from: PeerId, id: JobId) -> Judgement {
-        self.with_job(id, |core, job| {
-            if let Some(active) = job.active() {
-                active.hear_kept(core, from);
-            }
-        });
-        Judgement::Ignore
     }
 
     fn tick(&mut self) {
