@@ -321,8 +321,9 @@ impl Active {
         self.is_given_up(core, slot) && !self.is_lonely(core)
     }
 
-    /// Whether it takes others to accept an outcome, and there are none.
+    /// Whether it takes others to accept an outcome, and there are none. A submitter's own word accepts nothing.
     pub(crate) fn is_lonely(&self, core: &Core) -> bool {
-        1 < self.quorum() && self.partners(core) == 0
+        let takes_others = 1 < self.quorum() || core.me == self.submitter();
+        takes_others && self.partners(core) == 0
     }
 }
