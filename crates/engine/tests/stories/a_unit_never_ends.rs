@@ -55,7 +55,19 @@ fn where_one_vote_is_enough_a_lone_worker_gives_up_the_unit_and_not_its_batch() 
     assert!(matches!(&view.state, JobState::Stuck(stuck) if stuck.len() == 1), "{:?}", view.state);
 }
 
-/// Does what the worker asks of its machine, for half a minute.
+#[test]
+fn a_submitter_alone_gives_up_the_batch_for_its_own_word_accepts_no_unit() {
+    let mut manifest = job_of("submitter", 3, 3);
+    manifest.policy.quorum = 1;
+    let mut submitter = Told::new("submitter");
+    let job = manifest.job();
+    submitter.tell(Event::Submit { manifest, stamp: None, recalls: false });
+    live(&mut submitter, |unit| if unit == 1 { Err(Loss::Timeout) } else { Ok(executed(unit)) });
+    let state = submitter.engine.job(job).unwrap().state;
+    assert!(matches!(&state, JobState::Stuck(stuck) if stuck.len() == 1), "{state:?}");
+}
+
+/// Does what a node asks of its machine, for half a minute.
 fn live(worker: &mut Told, execute: fn(u64) -> Result<Execution, Loss>) {
     let mut asked: VecDeque<Effect> = std::mem::take(&mut worker.last).into();
     for _ in 0..30 {
@@ -69,6 +81,9 @@ fn live(worker: &mut Told, execute: fn(u64) -> Result<Execution, Loss>) {
                     Event::Packed { pack, blob: BlobRef::of(&units[0].to_le_bytes()) }
                 }
                 Effect::Record { id: Some(record), .. } => Event::Recorded { record },
+                Effect::Fetch { fetch, job, want, .. } => {
+                    Event::Fetched { fetch, got: Ok(worker.right(job, &want)) }
+                }
                 _ => continue,
             };
             worker.tell(event);
