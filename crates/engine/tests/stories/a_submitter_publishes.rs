@@ -117,3 +117,20 @@ fn once_everything_is_accepted_it_announces_the_job_at_a_level_that_nobody_has()
     assert!(!submitter.wait(60_000).contains(&"announce".to_owned()), "once is enough");
     assert!(submitter.engine.proof(manifest.job()).unwrap().open().is_ok());
 }
+
+#[test]
+fn it_helps_if_nothing_comes_of_enough_peers_for_long() {
+    let mut submitter = Told::new("submitter");
+    submitter.meet("a");
+    submitter.meet("b");
+    let manifest = job_of("submitter", 1, 1);
+    submitter.tell(Event::Submit { manifest, stamp: None, recalls: false });
+    submitter.get_everything();
+    let runs = |told: &[String]| told.iter().any(|line| line.starts_with("run"));
+    for second in 1..59 {
+        let told = submitter.wait(1_000);
+        assert!(!runs(&told), "after {second} s: {told:?}");
+    }
+    let later: Vec<String> = (0..5).flat_map(|_| submitter.wait(1_000)).collect();
+    assert!(runs(&later), "{later:?}");
+}
