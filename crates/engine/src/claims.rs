@@ -88,6 +88,11 @@ impl Claims {
         lapsed
     }
 
+    /// When the last claim runs out that anybody has made and that has not run out yet.
+    pub(crate) fn last_end_ms(&self) -> Option<u64> {
+        self.ends.last().map(|(until, ..)| *until)
+    }
+
     /// When the batch last got a vote.
     pub(crate) fn last_vote_ms(&self, stage: u16, batch: u32) -> Option<u64> {
         self.voted_ms.get(&(stage, batch)).copied()

@@ -29,7 +29,7 @@ pub(crate) const UNJOINED_MS: u64 = 3_000;
 pub(crate) const ALONE_MS: u64 = 10_000;
 /// A submitter with some peers, but fewer than the quorum, helps after this time.
 pub(crate) const FEW_PEERS_MS: u64 = 1_500;
-/// An anchor helps after nothing new has been said for so long.
+/// An anchor helps after nobody has said anything new, nor claimed to be at work, for so long.
 pub(crate) const STALLED_MS: u64 = 60_000;
 /// How long a log may have a gap before others are asked for what is missing, and more for each author.
 pub(crate) const GAP_MS: u64 = 1_000;

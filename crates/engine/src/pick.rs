@@ -194,8 +194,8 @@ impl Active {
         }
     }
 
-    /// From when on we execute batches: an anchor does so only while too few peers are there, or if nothing has
-    /// come of them for long. (One of those who are there may vote without ever being joined.)
+    /// From when on we execute batches: an anchor does so only while too few peers are there, or if nothing comes
+    /// of them for long although nobody says that it is at work. (One of them may vote without ever being joined.)
     pub(crate) fn base_work_from(&self, core: &Core) -> Option<u64> {
         if core.me != self.submitter() && !self.is_anchor(core.me) {
             let is_new = self.signed() == 0;
@@ -204,7 +204,7 @@ impl Active {
         match self.live_workers(core).len() {
             0 => Some(self.seen_ms + ALONE_MS),
             others if others < self.quorum() => Some(self.seen_ms + FEW_PEERS_MS),
-            _ => Some(self.sync.news_ms() + STALLED_MS),
+            _ => Some(self.sync.news_ms().max(self.claims.last_end_ms().unwrap_or(0)) + STALLED_MS),
         }
     }
 
