@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Rebuilds the examples' .wasm files from source: examples/build.sh [fractal|options|kmers|trivial|words|kmeans|heat]...
+# Rebuilds the examples' .wasm files from source: examples/build.sh [fractal|options|kmers|trivial|words|kmeans|heat|reads]...
 #
 # C:    wasi-sdk (WASI_SDK_PATH, or /opt/wasi-sdk), or Debian's clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32.
 # Rust: rustup target add wasm32-wasip1, or Debian's rustc-web rust-web-src lld-19 wasi-libc libclang-rt-19-dev-wasm32.
@@ -70,9 +70,9 @@ debian_rust() {
         RUSTFLAGS=$flags cargo "$@" -Zbuild-std=std,panic_abort
 }
 
-[ $# -gt 0 ] || set -- fractal options kmers trivial words kmeans heat
+[ $# -gt 0 ] || set -- fractal options kmers trivial words kmeans heat reads
 for name; do
-    [ -d "$name" ] || fail "no example is called $name" 'fractal, options, kmers, trivial, words, kmeans or heat'
+    [ -d "$name" ] || fail "no example is called $name" 'fractal, options, kmers, trivial, words, kmeans, heat or reads'
     pushd "$name" >/dev/null
     case $name in
     fractal) rust guest tile assemble ;;
@@ -81,9 +81,10 @@ for name; do
     words) find_cc; c words ;;
     kmeans) find_cc; c kmeans ;;
     heat) find_cc; c heat ;;
+    reads) find_cc; c map; c coverage ;;
     # Without libc, and in a single page of memory.
     trivial) find_cc; c trivial -nostdlib -Wl,--initial-memory=65536,--max-memory=65536 ;;
-    *) fail "$name has no recipe here" 'fractal, options, kmers, trivial, words, kmeans or heat' ;;
+    *) fail "$name has no recipe here" 'fractal, options, kmers, trivial, words, kmeans, heat or reads' ;;
     esac
     popd >/dev/null
 done
