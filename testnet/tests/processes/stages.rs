@@ -7,9 +7,16 @@ use anyhow::{Context, ensure};
 use client::Client;
 use client::api::JobStatus;
 use protocol::JobId;
-use testnet::{FileOf, Fleet, example, hand_over, only_output, until};
+use testnet::{FileOf, Fleet, Known, example, hand_over, known_file, only_output, until};
 
 use crate::harness::{play, verified};
+
+/// `reads.tsv` of the native programs, as the example's page says.
+const READS: Known = Known {
+    example: "reads",
+    file: "reads.tsv",
+    id: "bafkr4if7dja5la2jtw7yhpdo4zj2ydenknznfywoablgsl6qiq5q3mvnua",
+};
 
 #[test]
 fn words_are_counted_by_a_shuffle_as_by_a_single_pass() {
@@ -20,6 +27,16 @@ fn words_are_counted_by_a_shuffle_as_by_a_single_pass() {
         let table = only_output(client, job, FileOf::Path("words.txt"))?;
         ensure!(String::from_utf8(table)? == counted()?, "the table is another one");
         Ok(())
+    });
+}
+
+#[test]
+fn reads_are_placed_in_their_genome_as_by_the_native_program() {
+    play(3, |fleet, deadline| {
+        let client = fleet.member(2).client()?;
+        let job = hand_over(client, &example("reads")?)?;
+        until(client, job, deadline, "the places were verified", verified)?;
+        known_file(client, job, READS).map(drop)
     });
 }
 
