@@ -117,8 +117,9 @@ impl Envelope {
     /// # Errors
     /// [`VerifyError`]; each is a fault of whoever sent it.
     pub fn verify<T: SignedBody>(self, network: NetworkId) -> Result<Signed<T>, VerifyError> {
+        self.check_signature::<T>(network)?;
         let value = self.read()?;
-        self.verify_as(network, value)
+        Ok(Signed(Arc::new(Inner { value, id: self.id(), envelope: self })))
     }
 
     /// What it says, whoever says it.
@@ -126,18 +127,25 @@ impl Envelope {
         Ok(decode(&self.body, T::BYTES_MAX)?)
     }
 
-    /// Checks that its author says it, where `value` is what [`Envelope::read`] gave.
+    /// The same as [`Envelope::verify`], where `value` is what [`Envelope::read`] gave.
     pub(crate) fn verify_as<T: SignedBody>(
         self,
         network: NetworkId,
         value: T,
     ) -> Result<Signed<T>, VerifyError> {
+        self.check_signature::<T>(network)?;
+        Ok(Signed(Arc::new(Inner { value, id: self.id(), envelope: self })))
+    }
+
+    fn check_signature<T: SignedBody>(&self, network: NetworkId) -> Result<(), VerifyError> {
+        if T::BYTES_MAX < self.body.len() {
+            return Err(DecodeError::TooLong { len: self.body.len(), max: T::BYTES_MAX }.into());
+        }
         let key = VerifyingKey::from_bytes(self.author.as_bytes())
             .map_err(|_| VerifyError::BadSignature)?;
         let signature = Signature::from_bytes(&self.signature);
         key.verify_strict(&signed_bytes(network, T::KIND, &self.body), &signature)
-            .map_err(|_| VerifyError::BadSignature)?;
-        Ok(Signed(Arc::new(Inner { value, id: self.id(), envelope: self })))
+            .map_err(|_| VerifyError::BadSignature)
     }
 }
 

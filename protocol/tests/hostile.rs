@@ -224,6 +224,30 @@ fn envelopes_from_strangers_never_panic_and_no_changed_one_is_accepted() {
 }
 
 #[test]
+fn what_nobody_wants_is_left_out_whoever_has_signed_it() {
+    let claim = |job| Claim {
+        job: JobId::new([job; 32]),
+        shard: 0,
+        stage: 0,
+        batches: vec![0],
+        span_ms: 1000,
+    };
+    let wants_two = |said: Unchecked<'_>| match said {
+        Unchecked::Claim(claim) => claim.job == JobId::new([2; 32]),
+        Unchecked::Announcement(_) | Unchecked::Step(_) => false,
+    };
+    let open = |network_of, job| {
+        let bytes = Message::Claim(key().sign(network_of, claim(job))).to_bytes();
+        Message::open_if(&bytes, network(), wants_two)
+    };
+    let another = NetworkId::named("another");
+    assert_eq!(open(network(), 1), Ok(None));
+    assert_eq!(open(another, 1), Ok(None), "it is not looked at any further");
+    assert_eq!(open(network(), 2), Ok(Some(Message::Claim(key().sign(network(), claim(2))))));
+    assert_eq!(open(another, 2), Err(VerifyError::BadSignature.into()));
+}
+
+#[test]
 fn a_statement_of_one_kind_is_void_as_another() {
     let claim = Claim { job: manifest().job(), shard: 0, stage: 0, batches: vec![1], span_ms: 1 };
     let envelope = key().sign(network(), claim).envelope().clone();
