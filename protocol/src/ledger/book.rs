@@ -199,8 +199,11 @@ impl Book {
                 by_root.entry(cast.root).or_default().insert(peer);
             }
         }
+        let shown = self.shown.iter().filter(|proof| proof.fits);
+        let mut shown: Vec<_> = shown.map(|proof| (proof.voter(), proof.by())).collect();
+        shown.dedup();
         by_root.retain(|_, voters| {
-            *voters = self.joined(voters, quorum);
+            *voters = joined(&shown, std::mem::take(voters), quorum);
             voters.iter().any(|voter| *voter != submitter)
         });
         by_root
@@ -223,25 +226,6 @@ impl Book {
             !voters.is_empty() && !now.contains_key(root)
         });
         once
-    }
-
-    fn joined(&self, voters: &BTreeSet<PeerId>, quorum: usize) -> BTreeSet<PeerId> {
-        let (mut left, mut certified) = (voters.clone(), BTreeSet::new());
-        while let Some(start) = left.pop_first() {
-            let (mut component, mut frontier) = (BTreeSet::from([start]), vec![start]);
-            while let Some(at) = frontier.pop() {
-                for peer in self.vouchers(at).filter(|peer| self.is_shown(*peer, at)) {
-                    if left.remove(&peer) {
-                        component.insert(peer);
-                        frontier.push(peer);
-                    }
-                }
-            }
-            if quorum <= component.len() {
-                certified.append(&mut component);
-            }
-        }
-        certified
     }
 
     pub(super) fn add_vote(&mut self, cast: Cast) {
@@ -312,6 +296,34 @@ impl Book {
         });
         rest.abstained.retain(|_, peers| !peers.is_empty());
     }
+}
+
+/// Voters that are connected, at least `quorum` together, by proofs that each has shown of the other.
+/// `shown` are the pairs (voter, who shows its proof) in order.
+fn joined(
+    shown: &[(PeerId, PeerId)],
+    mut left: BTreeSet<PeerId>,
+    quorum: usize,
+) -> BTreeSet<PeerId> {
+    let mut joined = BTreeSet::new();
+    while quorum <= left.len()
+        && let Some(start) = left.pop_first()
+    {
+        let (mut component, mut frontier) = (BTreeSet::from([start]), vec![start]);
+        while let Some(at) = frontier.pop() {
+            let first = shown.partition_point(|(voter, _)| *voter < at);
+            for (_, peer) in shown[first..].iter().take_while(|(voter, _)| *voter == at) {
+                if shown.binary_search(&(*peer, at)).is_ok() && left.remove(peer) {
+                    component.insert(*peer);
+                    frontier.push(*peer);
+                }
+            }
+        }
+        if quorum <= component.len() {
+            joined.append(&mut component);
+        }
+    }
+    joined
 }
 
 /// Where the proofs of a peer's vote begin.
