@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Rebuilds the examples' .wasm files from source: examples/build.sh [fractal|options|kmers|trivial|words|kmeans|heat|reads]...
+# Rebuilds the examples' .wasm files from source: examples/build.sh [fractal|options|kmers|trivial|words|kmeans|heat|reads|tree]...
 #
 # C:    wasi-sdk (WASI_SDK_PATH, or /opt/wasi-sdk), or Debian's clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32.
 # Rust: rustup target add wasm32-wasip1, or Debian's rustc-web rust-web-src lld-19 wasi-libc libclang-rt-19-dev-wasm32.
@@ -72,7 +72,7 @@ debian_rust() {
 
 [ $# -gt 0 ] || set -- fractal options kmers trivial words kmeans heat reads
 for name; do
-    [ -d "$name" ] || fail "no example is called $name" 'fractal, options, kmers, trivial, words, kmeans, heat or reads'
+    [ -d "$name" ] || fail "no example is called $name" 'fractal, options, kmers, trivial, words, kmeans, heat, reads or tree'
     pushd "$name" >/dev/null
     case $name in
     fractal) rust guest tile assemble ;;
@@ -82,9 +82,10 @@ for name; do
     kmeans) find_cc; c kmeans ;;
     heat) find_cc; c heat ;;
     reads) find_cc; c map; c coverage ;;
+    tree) find_cc; c sum ;;
     # Without libc, and in a single page of memory.
     trivial) find_cc; c trivial -nostdlib -Wl,--initial-memory=65536,--max-memory=65536 ;;
-    *) fail "$name has no recipe here" 'fractal, options, kmers, trivial, words, kmeans, heat or reads' ;;
+    *) fail "$name has no recipe here" 'fractal, options, kmers, trivial, words, kmeans, heat, reads or tree' ;;
     esac
     popd >/dev/null
 done

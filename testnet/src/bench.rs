@@ -12,8 +12,10 @@ mod latency;
 mod meter;
 mod million;
 mod peers;
+mod segments;
 mod spread;
 mod text;
+mod tree;
 mod wire;
 mod words;
 

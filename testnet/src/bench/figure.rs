@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use super::hostile::Wrong;
-use super::{blob, dispatch, flood, idle, latency, million, spread, wire, words};
+use super::{blob, dispatch, flood, idle, latency, million, segments, spread, tree, wire, words};
 use crate::interrupt;
 
 /// What can be measured.
@@ -30,6 +30,10 @@ pub(crate) enum Figure {
     Words(WordsArgs),
     /// A million trivial units, one node killed and restarted in the middle
     Million(MillionArgs),
+    /// Many outcomes reduced by a tree, sixteen at a time
+    Tree(TreeArgs),
+    /// One long unit cut into chains of verified segments
+    Segments(SegmentsArgs),
 }
 
 #[derive(Clone, Debug, Args)]
@@ -156,6 +160,24 @@ pub(crate) struct MillionArgs {
     pub(crate) ground: Ground,
 }
 
+#[derive(Clone, Debug, Args)]
+pub(crate) struct TreeArgs {
+    /// Outcomes that are reduced
+    #[arg(long, env = "TESTNET_UNITS", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(17..=1_000_000))]
+    pub(crate) units: u64,
+    #[command(flatten)]
+    pub(crate) ground: Ground,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SegmentsArgs {
+    /// Runs of each chain, of which the median is told
+    #[arg(long, env = "TESTNET_RUNS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=99))]
+    pub(crate) runs: u64,
+    #[command(flatten)]
+    pub(crate) ground: Ground,
+}
+
 pub(crate) fn run(figure: &Figure) -> anyhow::Result<ExitCode> {
     interrupt::listen()?;
     match figure {
@@ -168,6 +190,8 @@ pub(crate) fn run(figure: &Figure) -> anyhow::Result<ExitCode> {
         Figure::Flood(args) => flood::run(args)?,
         Figure::Words(args) => words::run(args)?,
         Figure::Million(args) => million::run(args)?,
+        Figure::Tree(args) => tree::run(args)?,
+        Figure::Segments(args) => segments::run(args)?,
     }
     Ok(ExitCode::SUCCESS)
 }

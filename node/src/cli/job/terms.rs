@@ -8,6 +8,8 @@ use crate::cli::show;
 
 /// What a hash of a stamp takes on an ordinary processor.
 const TRY_MS: u64 = 10;
+/// A share of wrong final results that is no promise any more.
+const NEXT_TO_NOTHING: f64 = 0.5;
 /// Stamps that are made sooner are not worth a word.
 const WAIT_MS_TOLD: u64 = 2_000;
 
@@ -38,12 +40,19 @@ fn words(promise: &Promise, anchors_named: usize) -> String {
     } else {
         format!("of the peers (up to {peers} could vote)")
     };
+    let policy = format!("policy: {votes}, audits of {}", show_share(f64::from(audit_ppm) / 1e6));
+    let lie = format!("if up to {} {peers} lie together", show_share(liars));
+    if NEXT_TO_NOTHING <= error {
+        let units = show::units(ancestry);
+        return format!(
+            "{policy}, {anchors}; once final, next to nothing is promised: each final result rests on up to {units}, \
+             and {lie}, some of those may well be wrong{sealing}; `target = 1e-3` in [policy] asks for a policy \
+             that promises more"
+        );
+    }
     format!(
-        "policy: {votes}, audits of {}, {anchors}; once final, at most {} of the final results{rests} wrong \
-         if up to {} {peers} lie together{sealing}",
-        show_share(f64::from(audit_ppm) / 1e6),
-        show_share(error),
-        show_share(liars),
+        "{policy}, {anchors}; once final, at most {} of the final results{rests} wrong {lie}{sealing}",
+        show_share(error)
     )
 }
 
@@ -89,6 +98,9 @@ mod tests {
         {
             assert!(told.contains(part), "{told}");
         }
+        let told = words(&Promise { ancestry: 10_669, error: 0.9999, ..promise }, 0);
+        assert!(told.contains("next to nothing is promised") && !told.contains("100 %"), "{told}");
+        assert!(told.contains("up to 10669 units") && told.contains("`target = "), "{told}");
     }
 
     #[test]
