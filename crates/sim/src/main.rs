@@ -76,6 +76,9 @@ fn exit_codes() -> String {
     )
 }
 
+/// Names what was rehearsed; the same seed and sources are the same run.
+const SOURCES: &str = env!("SOURCES");
+
 fn main() -> ExitCode {
     let Command { task, many } = Command::parse();
     let done = match task {
@@ -133,7 +136,8 @@ fn rehearse_many(many: &Many) -> io::Result<bool> {
     let scenario = read(many.scenario.as_ref())?;
     let mut sum = Sum::default();
     let of = scenario.as_ref().map_or("drawn worlds", |scenario| &scenario.name);
-    let mut log = many.log.as_ref().map(|path| Log::open(path, of, &mut sum)).transpose()?;
+    let of = format!("{of}, sources {SOURCES}");
+    let mut log = many.log.as_ref().map(|path| Log::open(path, &of, &mut sum)).transpose()?;
     let todo: Vec<u64> =
         many.seeds.clone().filter(|seed| log.as_ref().is_none_or(|log| !log.has(*seed))).collect();
     let next = AtomicUsize::new(0);
@@ -186,5 +190,5 @@ fn tell_failure(rehearsal: &Rehearsal, scenario: Option<&PathBuf>) -> io::Result
     if scenario.is_none() {
         writeln!(out, "{}", rehearsal.scenario.to_toml())?;
     }
-    writeln!(out, "  again: cargo run --release -p sim -- replay {seed}{file} --trace")
+    writeln!(out, "  again, at sources {SOURCES}: cargo run --release -p sim -- replay {seed}{file} --trace")
 }
