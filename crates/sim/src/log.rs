@@ -23,7 +23,10 @@ impl Log {
         for (number, line) in BufReader::new(log.file.try_clone()?).lines().enumerate() {
             let line = line?;
             if number == 0 && line != head {
-                let text = format!("the log {} is of something else: {line}; begin another one, for {of}", path.display());
+                let text = format!(
+                    "the log {} is of something else: {line}; begin another one, for {of}",
+                    path.display()
+                );
                 return Err(io::Error::other(text));
             }
             // The last line may have been cut short; its seed is rehearsed again.

@@ -190,5 +190,8 @@ fn tell_failure(rehearsal: &Rehearsal, scenario: Option<&PathBuf>) -> io::Result
     if scenario.is_none() {
         writeln!(out, "{}", rehearsal.scenario.to_toml())?;
     }
-    writeln!(out, "  again, at sources {SOURCES}: cargo run --release -p sim -- replay {seed}{file} --trace")
+    writeln!(
+        out,
+        "  again, at sources {SOURCES}: cargo run --release -p sim -- replay {seed}{file} --trace"
+    )
 }
