@@ -24,6 +24,7 @@ pub(super) fn markdown(survey: &Survey) -> String {
     times(&mut text, survey);
     theory(&mut text, survey);
     threats(&mut text, survey);
+    clocks(&mut text, survey);
     small(&mut text, survey);
     let _ = writeln!(text, "## Economy\n\n{}", survey.economy());
     text
@@ -56,7 +57,8 @@ fn times(text: &mut String, survey: &Survey) {
          and to the last verdict, in median executions; of a batch where the scheme has batches, \
          whose second voter comes to it in the order of its own ranks. Dearest: the most executions \
          at any rate of lying. Final: as the ledger's verdict calls it, when every voter has passed \
-         its quota of audits.\n"
+         its quota of audits. Sealed: the submitter comes back when all is over, executes as many units \
+         as an anchor does, and seals what is left.\n"
     );
     let columns = [
         "executions",
@@ -71,6 +73,8 @@ fn times(text: &mut String, survey: &Survey) {
         "undecided",
         "final",
         "wrong and final",
+        "executed by the anchor",
+        "wrong and sealed",
     ];
     header(text, "scheme", columns.into_iter().map(str::to_owned));
     for scheme in &survey.extent.schemes {
@@ -92,8 +96,12 @@ fn details(cell: &Cell) -> Vec<String> {
         framed,
         settled_finally,
         wrong_finally,
+        anchored,
+        wrong_sealed,
         ..
     } = cell.worst;
+    let with_ledger =
+        |text: String| if cell.trial.scheme.has_ledger() { text } else { String::new() };
     vec![
         plain(executions),
         plain(cell.dearest),
@@ -105,12 +113,10 @@ fn details(cell: &Cell) -> Vec<String> {
         format!("{:.1}", convicted.mean),
         format!("{:.1}", framed.mean),
         share(open),
-        if cell.trial.scheme.has_ledger() {
-            format!("{:.0} %", settled_finally.mean * 100.0)
-        } else {
-            String::new()
-        },
-        if cell.trial.scheme.has_ledger() { share(wrong_finally) } else { String::new() },
+        with_ledger(format!("{:.0} %", settled_finally.mean * 100.0)),
+        with_ledger(share(wrong_finally)),
+        with_ledger(format!("{:.0}", anchored.mean)),
+        with_ledger(share(wrong_sealed)),
     ]
 }
 
@@ -163,6 +169,42 @@ fn threats(text: &mut String, survey: &Survey) {
                 format!("{} / {}", both(cell), share(cell.worst.open))
             }
             Some(cell) => both(cell),
+            None => String::new(),
+        });
+        row(text, &scheme.name(), cells);
+    }
+    text.push('\n');
+}
+
+/// How long verdicts take, by adversary and share.
+fn clocks(text: &mut String, survey: &Survey) {
+    let percent = survey.extent.percent;
+    let _ = writeln!(
+        text,
+        "## Time to a verdict\n\n\
+         From the first claim to the first / to the last verdict, in median executions, at the rate of lying \
+         that leaves the most wrong results: the silent coalition by its share, and the others at f = {percent} %.\n"
+    );
+    let silent = survey.extent.percents.iter().map(|f| (Threat::Silent, *f));
+    let tried: Vec<_> = silent.chain(THREATS.map(|threat| (threat, percent))).collect();
+    header(
+        text,
+        "scheme",
+        tried.iter().map(|(threat, f)| match threat {
+            Threat::Silent => format!("silent, f = {f} %"),
+            Threat::Open
+            | Threat::Sleeper
+            | Threat::Late
+            | Threat::Withholder
+            | Threat::Whitewasher
+            | Threat::Faulty
+            | Threat::Copier => name(*threat).to_owned(),
+        }),
+    );
+    for scheme in TRIED_BY_ALL {
+        let cells = tried.iter().map(|(threat, f)| match survey.cell(scheme, *threat, *f) {
+            Some(_) if !scheme.has_ledger() && needs_ledger(*threat) => "–".to_owned(),
+            Some(cell) => format!("{:.1} / {:.1}", cell.worst.first.mean, cell.worst.last.mean),
             None => String::new(),
         });
         row(text, &scheme.name(), cells);

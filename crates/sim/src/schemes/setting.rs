@@ -113,6 +113,9 @@ pub struct Outcome {
     /// Units whose result had become final, and those of them that were wrong.
     pub settled_finally: u64,
     pub wrong_finally: u64,
+    /// Units that an anchor executed before it sealed, and those it then sealed that were wrong.
+    pub anchored: u64,
+    pub wrong_sealed: u64,
     /// Sums over the units of the time to the first and to the last verdict.
     pub first: u64,
     pub last: u64,

@@ -50,6 +50,8 @@ pub struct Sum {
     pub open: Mean,
     pub settled_finally: Mean,
     pub wrong_finally: Mean,
+    pub anchored: Mean,
+    pub wrong_sealed: Mean,
     pub convicted: Mean,
     pub framed: Mean,
 }
@@ -185,6 +187,8 @@ impl Sum {
             open: mean(|outcome| outcome.open as f64 / outcome.units as f64),
             settled_finally: mean(|o| o.settled_finally as f64 / o.units as f64),
             wrong_finally: mean(|o| o.wrong_finally as f64 / o.units as f64),
+            anchored: mean(|outcome| outcome.anchored as f64),
+            wrong_sealed: mean(|o| o.wrong_sealed as f64 / o.units as f64),
             convicted: mean(|outcome| outcome.convicted as f64),
             framed: mean(|outcome| outcome.framed as f64),
         }

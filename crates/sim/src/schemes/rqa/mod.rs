@@ -10,6 +10,7 @@ mod batch;
 mod contest;
 mod pen;
 mod reading;
+mod sealing;
 mod town;
 
 pub use town::{Form, Rqa};

@@ -22,7 +22,10 @@ impl Pen {
     pub(super) fn new(seed: u64, number: usize) -> Self {
         let secret =
             hash("key of a worker", &[&seed.to_le_bytes(), &(number as u64).to_le_bytes()]);
-        let key = Keypair::from_secret(secret.as_bytes());
+        Self::of(Keypair::from_secret(secret.as_bytes()))
+    }
+
+    pub(super) fn of(key: Keypair) -> Self {
         Self { peer: key.peer(), key, seq: 0, prev: StepId::new([0; 32]), unsaid: Vec::new() }
     }
 

@@ -99,7 +99,8 @@ impl Rqa {
     pub fn run(self, setting: Setting) -> Outcome {
         let mut town = Town::new(self, setting);
         town.play();
-        town.outcome()
+        let outcome = town.outcome();
+        town.seal(outcome)
     }
 
     fn policy(self, submitter: &Keypair) -> Policy {
@@ -112,10 +113,18 @@ impl Rqa {
     }
 }
 
+/// What makes a job another one than all others, and is its submitter's secret.
+fn nonce(setting: Setting) -> Hash {
+    hash("nonce of a scheme's job", &[&setting.seed.to_le_bytes()])
+}
+
+pub(super) fn submitter(setting: Setting) -> Keypair {
+    Keypair::from_secret(nonce(setting).as_bytes())
+}
+
 /// A job of numbered units whose submitter has gone away.
 fn manifest(rqa: Rqa, setting: Setting) -> Manifest {
-    let nonce = hash("nonce of a scheme's job", &[&setting.seed.to_le_bytes()]);
-    let submitter = Keypair::from_secret(nonce.as_bytes());
+    let (nonce, submitter) = (nonce(setting), submitter(setting));
     let stage = Stage {
         name: "units".to_owned(),
         source: Source::Range(Range { from: 0, to: setting.size.units, block: 1 }),
@@ -191,14 +200,25 @@ impl Town {
 
     /// A worker joins, under a name of its own.
     pub(super) fn join(&mut self, is_liar: bool) {
-        let number = self.workers.len();
-        let pen = Pen::new(self.setting.seed, number);
+        let pen = Pen::new(self.setting.seed, self.workers.len());
+        let order = self.order(pen.peer);
+        self.take_in(pen, is_liar, order);
+    }
+
+    /// All batches, in the order in which a peer comes to them.
+    fn order(&self, peer: PeerId) -> Vec<u32> {
         let full = self.batches[0].units.end - self.batches[0].units.start;
         let mut order: Vec<u32> = (0..self.batches.len() as u32).collect();
         order.sort_by_cached_key(|number| {
             let units = &self.batches[*number as usize].units;
-            (units.end - units.start < full, self.rank(*number, pen.peer))
+            (units.end - units.start < full, self.rank(*number, peer))
         });
+        order
+    }
+
+    /// Somebody is there from now on who takes batches in this order.
+    pub(super) fn take_in(&mut self, pen: Pen, is_liar: bool, order: Vec<u32>) {
+        let number = self.workers.len();
         let pace = pace(&mut self.chance);
         self.workers.push(Worker {
             pen,
@@ -213,7 +233,7 @@ impl Town {
         self.idle.push(number);
     }
 
-    fn play(&mut self) {
+    pub(super) fn play(&mut self) {
         let batch = u64::from(self.setting.size.batch) * EXECUTION;
         self.wake();
         self.schedule(batch / 2, Happening::Read);
