@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
 # Two nodes on a LAN of their own, in network namespaces, must find each other by mDNS alone.
-# mDNS skips loopback, so no ordinary test can show this. Needs root and iproute2.
+# mDNS skips loopback, so no ordinary test can show this. Needs root and iproute2. DUGNAD names a program that is built already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-cargo build --release -q -p node
-dugnad=$PWD/${CARGO_TARGET_DIR:-target}/release/dugnad
-case ${CARGO_TARGET_DIR:-} in /*) dugnad=$CARGO_TARGET_DIR/release/dugnad ;; esac
+dugnad=${DUGNAD:-}
+if [ -z "$dugnad" ]; then
+  cargo build --release -q -p node
+  dugnad=$PWD/${CARGO_TARGET_DIR:-target}/release/dugnad
+  case ${CARGO_TARGET_DIR:-} in /*) dugnad=$CARGO_TARGET_DIR/release/dugnad ;; esac
+fi
 
 lan=dugnad$$
 folder=$(mktemp -d)
