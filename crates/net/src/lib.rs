@@ -11,6 +11,8 @@ mod book;
 mod bucket;
 mod command;
 mod config;
+#[cfg(test)]
+mod dice;
 mod event;
 mod faults;
 mod handle;

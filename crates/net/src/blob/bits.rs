@@ -59,6 +59,7 @@ impl Bits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dice::Dice;
 
     #[test]
     fn bits_survive_the_wire_and_strays_are_refused() {
@@ -72,5 +73,31 @@ mod tests {
             assert_eq!(Bits::from_bytes([&bytes[..], &[0]].concat(), count), None);
             assert_eq!(Bits::from_bytes(vec![255; bytes.len()], count).is_some(), count % 8 == 0);
         }
+    }
+
+    #[test]
+    fn whatever_is_read_of_any_bytes_names_pieces_of_the_blob_only() {
+        let mut dice = Dice::new("bits");
+        let (mut read, mut refused) = (0, 0);
+        for _ in 0..4000 {
+            let count = dice.below(200) as u64;
+            let len = [Bits::len_of(count), dice.below(30)][usize::from(dice.below(4) == 0)];
+            let bytes = dice.bytes(len);
+            let Some(bits) = Bits::from_bytes(bytes.clone(), count) else {
+                refused += 1;
+                continue;
+            };
+            read += 1;
+            assert_eq!(bits.as_bytes(), bytes);
+            let pieces: Vec<u64> = bits.each().collect();
+            assert!(pieces.iter().all(|piece| *piece < count));
+            let ones: u32 = bytes.iter().map(|byte| byte.count_ones()).sum();
+            assert_eq!(pieces.len(), ones as usize);
+            assert!((0..count + 9).all(|at| bits.has(at) == pieces.contains(&at)));
+            let mut copy = Bits::none(count);
+            pieces.iter().for_each(|piece| copy.set(*piece, true));
+            assert_eq!(copy, bits);
+        }
+        assert!(100 < read && 100 < refused, "{read} read and {refused} refused");
     }
 }

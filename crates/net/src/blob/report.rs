@@ -83,6 +83,7 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dice::Dice;
 
     fn read(bytes: &[u8], count: u64) -> Option<Report> {
         let (head, rest) = bytes.split_first_chunk()?;
@@ -112,5 +113,56 @@ mod tests {
         }
         let part = Report { holding: Holding::Part(Bits::all(24)), start: 0, peers: vec![] };
         assert_eq!(read(&part.to_bytes(), 23), None);
+    }
+
+    fn any_report(dice: &mut Dice, count: u64) -> Report {
+        let mut bits = Bits::none(count);
+        (0..count).for_each(|index| bits.set(index, dice.below(2) == 0));
+        let holding = if dice.below(2) == 0 { Holding::Whole } else { Holding::Part(bits) };
+        let peer = |dice: &mut Dice| PeerId::new(*dice.bytes(32).first_chunk().unwrap());
+        let peers = (0..dice.below(NAMED_MAX + 1)).map(|_| peer(dice)).collect();
+        Report { holding, start: dice.any() as u32, peers }
+    }
+
+    #[test]
+    fn whatever_is_read_of_any_bytes_is_within_the_limits_and_written_so() {
+        let mut dice = Dice::new("reports");
+        let (mut good, mut refused) = (0, 0);
+        for _ in 0..4000 {
+            let count = 1 + dice.below(40) as u64;
+            let report = any_report(&mut dice, count);
+            let bytes = report.to_bytes();
+            assert_eq!(read(&bytes, count), Some(report));
+            let mut noise = dice.bytes(bytes.len());
+            noise[0] &= 1;
+            noise[5] = bytes[5];
+            for bytes in [dice.mutate(&bytes), noise] {
+                let Some(report) = read(&bytes, count) else {
+                    refused += 1;
+                    continue;
+                };
+                good += 1;
+                assert_eq!(report.to_bytes(), bytes);
+                assert!(report.peers.len() <= NAMED_MAX);
+            }
+        }
+        assert!(100 < good && 100 < refused, "{good} read and {refused} refused");
+    }
+
+    #[test]
+    fn any_head_asks_for_little_and_takes_any_rest() {
+        let mut dice = Dice::new("heads");
+        for _ in 0..4000 {
+            let count = dice.any() % (1 << 20);
+            let mut head = dice.bytes(HEAD_BYTES);
+            (head[0], head[5]) = (head[0] % 3, head[5] % 32);
+            let Some(head) = Head::parse(*head.first_chunk().unwrap()) else { continue };
+            assert!(head.rest(count) <= NAMED_MAX * 32 + Bits::len_of(count));
+            let len = dice.below(600);
+            let rest = dice.bytes(len);
+            if let Some(report) = head.finish(&rest, count) {
+                assert!(report.to_bytes().len() <= HEAD_BYTES + rest.len());
+            }
+        }
     }
 }

@@ -100,6 +100,7 @@ impl Want {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dice::Dice;
 
     fn want(size: u64, first: u64, count: u32) -> Want {
         Want { blob: BlobRef { id: BlobId::new([5; 32]), size }, also: Also::Tree, first, count }
@@ -126,5 +127,41 @@ mod tests {
         let mut flags = want(1, 0, 1).to_bytes();
         flags[0] = 3;
         assert_eq!(Want::parse(&flags), None);
+    }
+
+    fn any_want(dice: &mut Dice) -> Want {
+        let size = dice.any() % (BLOB_BYTES_MAX + 1);
+        let pieces = chunk_count(size);
+        let first = dice.any() % (pieces + 1);
+        let count = dice.any() % (u64::from(CHUNKS_PER_REQUEST).min(pieces - first) + 1);
+        let also = [Also::Nothing, Also::Tree, Also::Report][dice.below(3)];
+        let id = BlobId::new(*dice.bytes(32).first_chunk().unwrap());
+        Want { blob: BlobRef { id, size }, also, first, count: count as u32 }
+    }
+
+    #[test]
+    fn whatever_is_read_of_any_bytes_is_within_the_limits_and_written_so() {
+        let mut dice = Dice::new("wants");
+        let (mut read, mut refused) = (0, 0);
+        for _ in 0..4000 {
+            let want = any_want(&mut dice);
+            let bytes = want.to_bytes();
+            assert_eq!(Want::parse(&bytes), Some(want));
+            let mut bad = dice.mutate(&bytes);
+            bad.resize(REQUEST_BYTES, 0);
+            for bytes in [bad, dice.bytes(REQUEST_BYTES)] {
+                let bytes = *bytes.first_chunk().unwrap();
+                let Some(want) = Want::parse(&bytes) else {
+                    refused += 1;
+                    continue;
+                };
+                read += 1;
+                assert_eq!(want.to_bytes(), bytes);
+                assert!(want.blob.size <= BLOB_BYTES_MAX && want.count <= CHUNKS_PER_REQUEST);
+                assert!(want.first + u64::from(want.count) <= chunk_count(want.blob.size));
+                assert!(want.tree_len() as u64 <= chunk_count(BLOB_BYTES_MAX));
+            }
+        }
+        assert!(100 < read && 100 < refused, "{read} read and {refused} refused");
     }
 }

@@ -134,6 +134,39 @@ mod tests {
     use futures::io::Cursor;
 
     use super::*;
+    use crate::dice::Dice;
+
+    fn any_frame(dice: &mut Dice) -> Frame {
+        let len = dice.below(200);
+        match dice.below(4) {
+            0 => Frame::Direct(dice.bytes(len).into()),
+            1 => {
+                let job = JobId::new(*dice.bytes(32).first_chunk().unwrap());
+                Frame::Job { job, audience: dice.any(), bytes: dice.bytes(len).into() }
+            }
+            2 => Frame::Ping(dice.any()),
+            _ => Frame::Pong(dice.any()),
+        }
+    }
+
+    fn written<'a>(frames: impl IntoIterator<Item = &'a Frame>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        frames.into_iter().for_each(|frame| frame.write(&mut bytes));
+        bytes
+    }
+
+    /// Frames up to the end, or to the first that cannot be read; each is what the bytes say and no more.
+    async fn frames_of(bytes: &[u8]) -> Result<Vec<Frame>, FrameError> {
+        let mut from = Cursor::new(bytes);
+        let mut frames = Vec::new();
+        loop {
+            let start = from.position() as usize;
+            let Some(frame) = read(&mut from).await? else { return Ok(frames) };
+            assert_eq!(written([&frame]), bytes[start..from.position() as usize]);
+            assert!(frame.len() - 4 <= TALK_FRAME_BYTES_MAX);
+            frames.push(frame);
+        }
+    }
 
     #[tokio::test]
     async fn frames_are_read_as_they_were_written() {
@@ -173,13 +206,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn noise_never_panics() {
-        let mut noise = vec![0; 1 << 16];
-        blake3::Hasher::new().finalize_xof().fill(&mut noise);
-        for start in 0..2000 {
-            let mut bytes = noise[start..start + 64].to_vec();
-            bytes[..3].fill(0);
-            drop(read(&mut Cursor::new(bytes)).await);
+    async fn noise_and_frames_with_one_thing_wrong_are_refused_or_read_as_they_are() {
+        let mut dice = Dice::new("frames");
+        let (mut read, mut refused) = (0, 0);
+        let mut count = |ends_well: bool| *if ends_well { &mut read } else { &mut refused } += 1;
+        for _ in 0..4000 {
+            let frames: Vec<Frame> = (0..1 + dice.below(3)).map(|_| any_frame(&mut dice)).collect();
+            let bytes = written(&frames);
+            assert_eq!(frames_of(&bytes).await.unwrap(), frames);
+            count(frames_of(&dice.mutate(&bytes)).await.is_ok());
+
+            let mut noise = dice.bytes(64);
+            // Most lengths would be refused at once.
+            noise[..dice.below(4)].fill(0);
+            noise[4] &= 7;
+            count(frames_of(&noise).await.is_ok());
         }
+        assert!(100 < read && 100 < refused, "{read} read and {refused} refused");
     }
 }
