@@ -10,6 +10,7 @@ mod a_unit_never_ends;
 mod a_worker_takes_a_batch;
 mod a_worker_vanishes;
 mod keepers_look_after_each_other;
+mod only_what_is_sealed_is_remembered;
 mod outcomes_are_withheld;
 mod strangers_announce_a_job;
 mod told;
