@@ -1,141 +1,15 @@
 //! The HTTP API of a real node over real sockets: who may ask at all, and what is answered.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
-
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
+use client::BlobSource;
 use client::api::Route;
-use client::{BlobSource, Client};
 use serde_json::Value;
-use tempfile::TempDir;
 
-/// A node of its own network, on loopback, which knows nobody.
-struct Running {
-    process: Child,
-    folder: TempDir,
-    address: SocketAddr,
-    token: String,
-}
-
-impl Running {
-    fn start() -> Self {
-        Self::start_with(&[])
-    }
-
-    fn start_with(flags: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_dugnad"))
-            .args(["--data-dir".as_ref(), folder.path().as_os_str()])
-            .args(["--output", "json", "--log", "error", "node", "run", "--cores", "1"])
-            .args(["--listen", "/ip4/127.0.0.1/tcp/0", "--mdns", "false", "--network", "api-test"])
-            .args(flags)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // The first brace that closes says that the node is up.
-        let mut out = BufReader::new(process.stdout.take().unwrap());
-        let mut said = String::new();
-        while !said.ends_with("}\n") {
-            assert_ne!(out.read_line(&mut said).unwrap(), 0, "the node ended: {said}");
-        }
-        let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
-        let api: Value = serde_json::from_str(&read("api.json")).unwrap();
-        let address = api["address"].as_str().unwrap().parse().unwrap();
-        let token = read("api.token").trim().to_owned();
-        Self { process, address, token, folder }
-    }
-
-    fn client(&self) -> Client {
-        Client::find(self.folder.path()).unwrap()
-    }
-
-    /// Sends a request as it is, and reads the status, the headers and the body of the answer.
-    fn send(&self, request: &[u8]) -> (u16, String, Vec<u8>) {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        // A request that is refused early may not be read to its end.
-        let _ = stream.write_all(request);
-        let mut reader = BufReader::new(stream);
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            assert_ne!(reader.read_line(&mut head).unwrap(), 0, "cut off: {head}");
-        }
-        let head = head.to_lowercase();
-        let status = head.split_whitespace().nth(1).unwrap().parse().unwrap();
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-        let length = length.map_or(0, |length| length.parse().unwrap());
-        let is_head = request.starts_with(b"HEAD");
-        let mut body = vec![0; if is_head { 0 } else { length }];
-        reader.read_exact(&mut body).unwrap();
-        (status, head, body)
-    }
-
-    fn good(&self) -> Case {
-        Case {
-            host: Some(format!("127.0.0.1:{}", self.address.port())),
-            token: Some(format!("Bearer {}", self.token)),
-            extra: Vec::new(),
-            body: None,
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// What a request carries.
-#[derive(Clone)]
-struct Case {
-    host: Option<String>,
-    token: Option<String>,
-    extra: Vec<String>,
-    body: Option<(&'static str, Vec<u8>)>,
-}
-
-impl Case {
-    fn host(mut self, host: impl Into<String>) -> Self {
-        self.host = Some(host.into());
-        self
-    }
-
-    fn token(mut self, token: &str) -> Self {
-        self.token = Some(token.to_owned());
-        self
-    }
-
-    fn with(mut self, header: impl Into<String>) -> Self {
-        self.extra.push(header.into());
-        self
-    }
-
-    fn body(mut self, kind: &'static str, body: &[u8]) -> Self {
-        self.body = Some((kind, body.to_vec()));
-        self
-    }
-
-    fn request(&self, method: &str, path: &str) -> Vec<u8> {
-        let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
-        let host = self.host.iter().map(|host| format!("Host: {host}"));
-        let token = self.token.iter().map(|token| format!("Authorization: {token}"));
-        for line in host.chain(token).chain(self.extra.iter().cloned()) {
-            head += &format!("{line}\r\n");
-        }
-        let body = match &self.body {
-            Some((kind, body)) => {
-                head += &format!("Content-Type: {kind}\r\nContent-Length: {}\r\n", body.len());
-                body.as_slice()
-            }
-            None => &[],
-        };
-        [head.as_bytes(), b"\r\n", body].concat()
-    }
-}
+use crate::process::assert_ends;
+use crate::request::{Answering, Case, assert_refused};
 
 /// A path of a route with something in place of its parameters.
 fn filled(route: &Route) -> String {
@@ -144,28 +18,9 @@ fn filled(route: &Route) -> String {
     path.join("/")
 }
 
-#[track_caller]
-fn assert_refused(
-    what: &str,
-    want: u16,
-    method: &str,
-    (status, head, body): &(u16, String, Vec<u8>),
-) {
-    let text = String::from_utf8_lossy(body);
-    assert_eq!(*status, want, "{what}: {text}");
-    assert!(head.contains("content-type: application/json\r\n"), "{what}: {head}");
-    assert!(head.contains("content-security-policy: default-src 'none'"), "{what}: {head}");
-    assert!(head.contains("x-content-type-options: nosniff"), "{what}: {head}");
-    assert!(!head.contains("access-control"), "{what}: {head}");
-    if method != "HEAD" {
-        let json: Value = serde_json::from_slice(body).expect("the body is JSON");
-        assert!(json["error"].is_string(), "{what}: {text}");
-    }
-}
-
 #[test]
 fn every_route_is_closed_to_whoever_should_not_ask() {
-    let node = Running::start();
+    let node = Answering::start();
     let good = node.good();
     let port = node.address.port();
     let (status, _, body) = node.send(&good.request("GET", "/api/v1"));
@@ -224,7 +79,7 @@ fn every_route_is_closed_to_whoever_should_not_ask() {
     ] {
         cases.push(("a wrong token".to_owned(), 401, good.clone().token(&token)));
     }
-    cases.push(("no token".to_owned(), 401, Case { token: None, ..good.clone() }));
+    cases.push(("no token".to_owned(), 401, good.clone().without_token()));
     cases.push(("text".to_owned(), 415, good.clone().body("text/plain", b"{}")));
     let form = good.clone().body("application/x-www-form-urlencoded", b"a=b");
     cases.push(("a form".to_owned(), 415, form));
@@ -247,7 +102,7 @@ fn every_route_is_closed_to_whoever_should_not_ask() {
 
 #[test]
 fn what_is_allowed_is_answered() {
-    let node = Running::start();
+    let node = Answering::start();
     let good = node.good();
     let port = node.address.port();
     for host in ["127.0.0.1", "localhost", "[::1]"] {
@@ -258,7 +113,7 @@ fn what_is_allowed_is_answered() {
         assert_eq!(status, 200, "{host}");
         assert!(!head.contains("access-control"), "{head}");
     }
-    let health = Case { token: None, ..good.clone() };
+    let health = good.clone().without_token();
     assert_eq!(node.send(&health.request("GET", "/health")).0, 200);
     let (status, _, metrics) = node.send(&good.request("GET", "/metrics"));
     assert_eq!(status, 200);
@@ -270,7 +125,7 @@ fn what_is_allowed_is_answered() {
 
 #[test]
 fn what_is_wrong_with_a_request_is_said_as_json() {
-    let node = Running::start();
+    let node = Answering::start();
     let good = node.good();
     let json = |body: &[u8]| good.clone().body("application/json", body);
     let large = vec![b' '; (1 << 20) + 1];
@@ -316,7 +171,7 @@ fn what_is_wrong_with_a_request_is_said_as_json() {
 
 #[test]
 fn a_blob_without_room_is_refused_before_it_is_sent() {
-    let node = Running::start();
+    let node = Answering::start();
     let put = node.good().with("Content-Type: application/octet-stream");
     let put = put.with(format!("Content-Length: {}", 1_u64 << 50));
     // No byte of the body ever comes.
@@ -329,7 +184,7 @@ fn a_blob_without_room_is_refused_before_it_is_sent() {
 
 #[test]
 fn a_blob_that_outgrows_its_room_is_refused_with_the_reason() {
-    let node = Running::start_with(&["--storage", "64MiB"]);
+    let node = Answering::start_with(&["--storage", "64MiB"]);
     // Nobody knows how much there is to come, and the node takes what there is room for.
     let error = node.client().put_reader(&mut std::io::repeat(7).take(256 << 20), None);
     let error = error.unwrap_err();
@@ -340,10 +195,10 @@ fn a_blob_that_outgrows_its_room_is_refused_with_the_reason() {
 
 #[test]
 fn whoever_sends_nothing_is_sent_away_and_others_get_the_place() {
-    let node = Running::start();
+    let node = Answering::start();
     let silent: Vec<TcpStream> = (0..64)
         .map(|_| {
-            let mut stream = TcpStream::connect(node.address).unwrap();
+            let mut stream = node.connect();
             stream.write_all(b"GET /health HTTP/1.1\r\n").unwrap();
             stream
         })
@@ -360,7 +215,7 @@ fn whoever_sends_nothing_is_sent_away_and_others_get_the_place() {
 
 #[test]
 fn blobs_go_in_and_come_out_as_they_were() {
-    let node = Running::start();
+    let node = Answering::start();
     let client = node.client();
     let bytes: Vec<u8> = (0..3_000_000_u32).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect();
     for bytes in [&b""[..], b"small", &bytes] {
@@ -386,8 +241,8 @@ fn blobs_go_in_and_come_out_as_they_were() {
 
 #[test]
 fn a_body_that_breaks_off_leaves_no_blob() {
-    let node = Running::start();
-    let mut stream = TcpStream::connect(node.address).unwrap();
+    let node = Answering::start();
+    let mut stream = node.connect();
     let put = node.good().with("Content-Type: application/octet-stream");
     let put = put.with("Content-Length: 200000");
     stream.write_all(&put.request("PUT", "/api/v1/blobs")).unwrap();
@@ -395,23 +250,23 @@ fn a_body_that_breaks_off_leaves_no_blob() {
     stream.shutdown(std::net::Shutdown::Write).unwrap();
     let mut rest = Vec::new();
     // The node closes the connection, with an answer or without one.
-    let _ = stream.read_to_end(&mut rest);
+    let is_late = |error: std::io::Error| error.kind() == std::io::ErrorKind::WouldBlock;
+    assert!(!stream.read_to_end(&mut rest).is_err_and(is_late), "it stays open: {rest:?}");
     assert!(node.client().blobs().unwrap().is_empty());
 }
 
 #[test]
 fn the_files_that_lead_to_the_node_are_private_and_go_with_it() {
     use std::os::unix::fs::PermissionsExt;
-    let mut node = Running::start();
-    let place = |name: &str| node.folder.path().join(name);
+    let node = Answering::start();
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode(&place("api.token")), 0o600);
-    assert_eq!(mode(&place("api.json")), 0o600);
+    assert_eq!(mode(&node.file("api.token")), 0o600);
+    assert_eq!(mode(&node.file("api.json")), 0o600);
     assert_eq!(node.token.len(), 64);
-    assert!(!std::fs::read_to_string(place("api.json")).unwrap().contains(&node.token));
-    let api_file = place("api.json");
+    assert!(!std::fs::read_to_string(node.file("api.json")).unwrap().contains(&node.token));
+    let api_file = node.file("api.json");
     node.client().shutdown().unwrap();
-    let status = node.process.wait().unwrap();
-    assert_eq!(status.code(), Some(0));
-    assert!(!api_file.exists());
+    let (ended, folder) = node.end();
+    assert_ends(&ended, 0);
+    assert!(folder.path().join("data").exists() && !api_file.exists());
 }

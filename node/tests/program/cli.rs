@@ -1,13 +1,9 @@
 //! The program as people use it: what it prints where, and how it ends.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
-
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
-
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::process::{Process, assert_ends, dugnad, text};
 
 /// Prints its arguments, each with a zero byte after it; more than one is an error to it.
 const ECHO: &str = r#"(module
@@ -45,25 +41,6 @@ fn folder() -> TempDir {
     std::fs::write(folder.path().join("echo.wasm"), wat::parse_str(ECHO).unwrap()).unwrap();
     std::fs::write(folder.path().join("job.toml"), JOB).unwrap();
     folder
-}
-
-fn dugnad(folder: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_dugnad"))
-        .current_dir(folder)
-        .env("DUGNAD_DATA_DIR", folder.join("data"))
-        .args(args)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-#[track_caller]
-fn assert_ends(output: &Output, code: i32) {
-    assert_eq!(output.status.code(), Some(code), "{output:?}");
 }
 
 #[test]
@@ -194,28 +171,20 @@ fn a_job_without_peers_is_computed_here_and_not_called_verified() {
 #[test]
 fn who_interrupts_is_told_what_becomes_of_the_job_and_may_leave() {
     let folder = folder();
-    let mut running = Command::new(env!("CARGO_BIN_EXE_dugnad"))
-        .current_dir(folder.path())
-        .env("DUGNAD_DATA_DIR", folder.path().join("data"))
-        .args(["job", "run", "job.toml", "--network", "cli-test-left", "--mdns", "false"])
-        .args(["--listen", "/ip4/127.0.0.1/tcp/0"])
-        .stdin(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut said = BufReader::new(running.stderr.take().unwrap()).lines().map(Result::unwrap);
-    let mut until = |words: &str| {
-        assert!(said.any(|line| line.contains(words)), "it never said {words:?}");
-    };
-    let process = rustix::process::Pid::from_child(&running);
-    let interrupt =
-        || rustix::process::kill_process(process, rustix::process::Signal::INT).unwrap();
+    let mut running = Process::call(
+        folder.path(),
+        &[
+            &["job", "run", "job.toml", "--network", "cli-test-left", "--mdns", "false"][..],
+            &["--listen", "/ip4/127.0.0.1/tcp/0"],
+        ]
+        .concat(),
+    );
     // There are no peers, and the node looks for them for a while before it computes alone.
-    until("0 of 3 units: running");
-    interrupt();
-    until("interrupt again to leave now");
-    interrupt();
-    until("it goes on with the next node here");
-    assert_eq!(running.wait().unwrap().code(), Some(130));
+    running.says("0 of 3 units: running");
+    running.interrupt();
+    running.says("interrupt again to leave now");
+    running.interrupt();
+    running.says("it goes on with the next node here");
+    assert_ends(&running.end(), 130);
     assert!(!folder.path().join("data/api.json").exists());
 }

@@ -1,15 +1,15 @@
 //! Datasets as people hand them in: trees of files, pipes, and addresses that the submitter fetches.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
-
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Output;
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::process::{dugnad, dugnad_reads, expect, text};
+use crate::running::Running;
 
 /// Writes its standard input to its standard output, up to 4 KiB of it.
 const CAT: &str = r#"(module
@@ -39,70 +39,16 @@ fn folder(parts: &str, files: &[(&str, &str)]) -> TempDir {
     folder
 }
 
-fn dugnad(folder: &Path, args: &[&str], stdin: &str) -> Output {
-    let mut process = Command::new(env!("CARGO_BIN_EXE_dugnad"))
-        .current_dir(folder)
-        .env("DUGNAD_DATA_DIR", folder.join("data"))
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    process.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
-    process.wait_with_output().unwrap()
-}
-
-/// It ends with this code and says all of these words on stderr.
-#[track_caller]
-fn expect(output: &Output, code: i32, words: &[&str]) {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    for word in words {
-        assert!(said.contains(word), "it does not say {word:?}: {said}");
-    }
-}
-
 fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
-}
-
-/// A node of its own network, which knows nobody, on the data folder that `dugnad` uses.
-struct Running(Child);
-
-impl Running {
-    fn start(folder: &Path, settings: &[&str]) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_dugnad"))
-            .args(["--data-dir".as_ref(), folder.join("data").as_os_str()])
-            .args(["--output", "json", "--log", "error", "node", "run", "--cores", "1"])
-            .args(["--listen", "/ip4/127.0.0.1/tcp/0", "--mdns", "false", "--network", "datasets"])
-            .args(settings)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // The first brace that closes says that the node is up.
-        let mut out = BufReader::new(process.stdout.take().unwrap());
-        let mut said = String::new();
-        while !said.ends_with("}\n") {
-            assert_ne!(out.read_line(&mut said).unwrap(), 0, "the node ended: {said}");
-        }
-        Self(process)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+    text(&output.stdout).trim_end().to_owned()
 }
 
 #[test]
 fn files_and_folders_become_a_tree_and_are_restored_from_it() {
     let files = [("d/a", "1"), ("d/e/b", "2"), ("c", "3"), ("e/c", "4")];
     let folder = folder("path = \"c\", by = \"lines\", size = 1", &files);
-    let _node = Running::start(folder.path(), &[]);
-    let run = |args: &[&str]| dugnad(folder.path(), args, "");
+    let _node = Running::start(folder.path(), "datasets", &[]);
+    let run = |args: &[&str]| dugnad(folder.path(), args);
     let added = run(&["blob", "add", "d", "c"]);
     expect(&added, 0, &["a tree of 3 files, 3 B, pinned"]);
     let id = stdout(&added);
@@ -145,16 +91,16 @@ fn files_and_folders_become_a_tree_and_are_restored_from_it() {
 fn what_a_node_has_no_room_for_is_refused_with_a_remedy() {
     let folder = folder("path = \"large\", by = \"bytes\", size = \"65MiB\"", &[]);
     File::create(folder.path().join("large")).unwrap().set_len(65 << 20).unwrap();
-    let _node = Running::start(folder.path(), &["--storage", "64MiB"]);
+    let _node = Running::start(folder.path(), "datasets", &["--storage", "64MiB"]);
     let words = ["setting `storage`"];
-    expect(&dugnad(folder.path(), &["blob", "add", "large"], ""), 2, &words);
-    expect(&dugnad(folder.path(), &["job", "submit", "job.toml"], ""), 2, &words);
+    expect(&dugnad(folder.path(), &["blob", "add", "large"]), 2, &words);
+    expect(&dugnad(folder.path(), &["job", "submit", "job.toml"]), 2, &words);
 }
 
 #[test]
 fn a_pipe_is_cut_and_every_part_computed() {
     let folder = folder("path = \"-\", by = \"lines\", size = 2", &[]);
-    let run = |verb: &[&str], data: &str| dugnad(folder.path(), verb, data);
+    let run = |verb: &[&str], data: &str| dugnad_reads(folder.path(), verb, data);
     let alone = ["job", "run", "--listen", "/ip4/127.0.0.1/tcp/0", "--mdns", "false", "job.toml"];
     let ran = run(&alone, "a\nb\r\n\nlast");
     expect(&ran, 4, &["2 units"]);
@@ -189,7 +135,7 @@ fn the_submitter_fetches_what_lies_elsewhere_and_keeps_its_keys_to_itself() {
     let folder = folder(&parts(&right), &[]);
     let check = || {
         let args = ["--log", "trace", "--output", "json", "job", "check", "--no-run", "job.toml"];
-        dugnad(folder.path(), &args, "")
+        dugnad(folder.path(), &args)
     };
     let checked = check();
     expect(&checked, 0, &[]);
@@ -202,7 +148,7 @@ fn the_submitter_fetches_what_lies_elsewhere_and_keeps_its_keys_to_itself() {
     let refused = check();
     expect(&refused, 2, &["/x.txt: its BLAKE3 is ", "correct `blake3`"]);
     for output in [checked, refused] {
-        let said = String::from_utf8_lossy(&output.stderr);
+        let said = text(&output.stderr);
         assert!(!said.contains("pa55word") && !said.contains("secret"), "{said}");
     }
 }

@@ -15,15 +15,13 @@
 //! | a full disk | `store` full_disk, opening, quota; api |
 //! | unknown jobs, no peers | api; cli; `testnet` bad_input |
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
-
-use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, UdpSocket};
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
 
 use protocol::BlobId;
 use tempfile::TempDir;
+
+use crate::process::{dugnad, expect};
+use crate::running::Running;
 
 /// A guest, around its `_start`.
 fn guest(imports: &str, body: &str) -> Vec<u8> {
@@ -50,58 +48,6 @@ fn greedy() -> Vec<u8> {
 
 fn job(module: &str, more: &str) -> String {
     format!("name = \"bad\"\n[[stage]]\nname = \"one\"\nmodule = \"{module}\"\n{more}\n")
-}
-
-fn dugnad(folder: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_dugnad"))
-        .current_dir(folder)
-        .env("DUGNAD_DATA_DIR", folder.join("data"))
-        .args(args)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
-}
-
-/// It ends with this code and says all of these words on stderr; a refusal also says what to do.
-#[track_caller]
-fn expect(output: &Output, code: i32, words: &[&str]) {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    for word in words {
-        assert!(said.contains(word), "it does not say {word:?}: {said}");
-    }
-    let is_refusal = said.lines().any(|line| line.starts_with("error: "));
-    let is_helpful = said.lines().any(|line| line.starts_with("hint: ") || line.contains("--help"));
-    assert!(!is_refusal || is_helpful, "{said}");
-}
-
-/// A node of its own network, which knows nobody, on the data folder that `dugnad` uses.
-struct Running(Child);
-
-impl Running {
-    fn start(folder: &Path) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_dugnad"))
-            .args(["--data-dir".as_ref(), folder.join("data").as_os_str()])
-            .args(["--output", "json", "--log", "error", "node", "run", "--cores", "1"])
-            .args(["--listen", "/ip4/127.0.0.1/tcp/0", "--mdns", "false", "--network", "mistakes"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // The first brace that closes says that the node is up.
-        let mut out = BufReader::new(process.stdout.take().unwrap());
-        let mut said = String::new();
-        while !said.ends_with("}\n") {
-            assert_ne!(out.read_line(&mut said).unwrap(), 0, "the node ended: {said}");
-        }
-        Self(process)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 fn folder() -> TempDir {
@@ -204,7 +150,7 @@ fn a_node_that_cannot_start_says_why() {
 #[test]
 fn a_running_node_is_asked_for_what_it_does_not_have() {
     let folder = folder();
-    let node = Running::start(folder.path());
+    let node = Running::start(folder.path(), "mistakes", &[]);
     let nothing = BlobId::of(b"nobody has this").to_string();
     let ask = |args: &[&str]| dugnad(folder.path(), args);
     expect(&ask(&["job", "show", "bafkr4iqqqq"]), 2, &["knows no job `bafkr4iqqqq`"]);
@@ -214,7 +160,7 @@ fn a_running_node_is_asked_for_what_it_does_not_have() {
     expect(&ask(&["blob", "get", &nothing]), 2, &[&nothing]);
     expect(&ask(&["peer", "ping", "12D3KooW"]), 2, &["12D3KooW"]);
     let second = ask(&["node", "run", "--listen", "/ip4/127.0.0.1/tcp/0", "--mdns", "false"]);
-    expect(&second, 5, &[&node.0.id().to_string()]);
+    expect(&second, 5, &[&node.process().pid().to_string()]);
     expect(&ask(&["peer", "list"]), 0, &[]);
     expect(&ask(&["node", "status"]), 0, &[]);
 }

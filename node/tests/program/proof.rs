@@ -1,26 +1,20 @@
 //! Verdicts that travel: what the program says of proof bundles, honest, forged and wrong ones.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
-
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use client::{BlobSource, Client};
+use client::BlobSource;
 use protocol::{
     About, BlobRef, Bundle, Certificate, Exit, Hash, Item, Keypair, Ledger, Manifest, NetworkId,
     Outcome, PROTOCOL, Pack, Plan, Policy, Range, SEMANTICS, Shown, Slot, Source, Stage, Stdin,
     Step, StepId, Tree, UnitLimits, Vote, hash, merkle_root, proof, seal,
 };
 use serde_json::Value;
-use tempfile::TempDir;
 
-/// Long enough for a machine that builds something else at the same time.
-const PATIENCE: Duration = Duration::from_secs(120);
+use crate::process::{assert_ends, dugnad, text};
+use crate::running::Running;
 
-const SQUARE: &[u8] = include_bytes!("../../examples/trivial/trivial.wasm");
+const SQUARE: &[u8] = include_bytes!("../../../examples/trivial/trivial.wasm");
 
 const JOB: &str = r#"
 name = "squares"
@@ -35,87 +29,9 @@ cpu = "5s"
 memory = "4MiB"
 "#;
 
-/// A node on loopback, which knows those that it is given.
-struct Running {
-    process: Child,
-    folder: TempDir,
-    peer: String,
-    addresses: String,
-}
-
-impl Running {
-    fn start(network: &str, bootstrap: Option<&Self>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dugnad"));
-        command
-            .args(["--data-dir".as_ref(), folder.path().as_os_str()])
-            .args(["--output", "json", "--log", "error", "node", "run", "--cores", "1"])
-            .args(["--listen", "/ip4/127.0.0.1/tcp/0", "--mdns", "false", "--network", network])
-            .args(["--api", "127.0.0.1:0"])
-            .stdout(Stdio::piped());
-        if let Some(other) = bootstrap {
-            command.args(["--bootstrap", &other.addresses]);
-        }
-        let mut process = command.spawn().unwrap();
-        // The first brace that closes says that the node is up.
-        let mut out = BufReader::new(process.stdout.take().unwrap());
-        let mut said = String::new();
-        while !said.ends_with("}\n") {
-            assert_ne!(out.read_line(&mut said).unwrap(), 0, "the node ended: {said}");
-        }
-        let said: Value = serde_json::from_str(&said).unwrap();
-        let addresses: Vec<&str> =
-            said["addresses"].as_array().unwrap().iter().map(|a| a.as_str().unwrap()).collect();
-        let peer = said["peer"].as_str().unwrap().to_owned();
-        Self { process, peer, addresses: addresses.join(","), folder }
-    }
-
-    fn client(&self) -> Client {
-        Client::find(self.folder.path()).unwrap()
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        dugnad(self.folder.path(), args)
-    }
-
-    fn json(&self, args: &[&str]) -> Value {
-        let ran = self.run(&[&["--output", "json"], args].concat());
-        serde_json::from_slice(&ran.stdout).unwrap_or_else(|_| panic!("{ran:?}"))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn dugnad(data_dir: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_dugnad"))
-        .env("DUGNAD_DATA_DIR", data_dir)
-        .args(args)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// Looks again and again, each time with another process, which takes its time.
-fn until(what: &str, seen: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !seen() {
-        assert!(began.elapsed() < PATIENCE, "waited in vain until {what}");
-    }
-}
-
-#[track_caller]
-fn assert_ends(output: &Output, code: i32) -> String {
-    assert_eq!(output.status.code(), Some(code), "{output:?}");
-    text(&output.stdout)
+fn json(node: &Running, args: &[&str]) -> Value {
+    let ran = node.run(&[&["--output", "json"], args].concat());
+    serde_json::from_slice(&ran.stdout).unwrap_or_else(|_| panic!("{ran:?}"))
 }
 
 /// A job of squares whose two voters are known here, and their steps.
@@ -259,8 +175,8 @@ fn a_bundle_without_one_voters_steps_is_not_called_verified() {
 
 #[test]
 fn a_sample_agrees_with_the_right_outcomes_and_names_who_stands_behind_a_wrong_one() {
-    let node = Running::start("proof-sample", None);
     let folder = tempfile::tempdir().unwrap();
+    let node = Running::start(folder.path(), "proof-sample", &[]);
     let right = told(|_, right| right);
     let file = given(folder.path(), Some(&node), &right);
     let path = file.to_str().unwrap();
@@ -273,9 +189,9 @@ fn a_sample_agrees_with_the_right_outcomes_and_names_who_stands_behind_a_wrong_o
 
     let wrong = told(|x, right| if x == 7 { "51\n".to_owned() } else { right });
     given(folder.path(), Some(&node), &wrong);
-    let json = node.json(&["job", "verify", path, "--sample", "12"]);
-    assert_eq!(json["verdict"]["verified"], true, "two colluders hold its quorum");
-    let sample = &json["sample"];
+    let told = json(&node, &["job", "verify", path, "--sample", "12"]);
+    assert_eq!(told["verdict"]["verified"], true, "two colluders hold its quorum");
+    let sample = &told["sample"];
     assert_eq!(sample["agreeing"], 11);
     assert_eq!(sample["wrong_at_most"], Value::Null);
     let mismatch = &sample["mismatches"][0];
@@ -310,11 +226,16 @@ fn credit_is_shown_for_a_file_of_several_jobs_and_counts_no_job_twice() {
 
 #[test]
 fn a_real_jobs_verdict_leaves_the_network_and_is_verified_elsewhere() {
-    let first = Running::start("proof-real", None);
-    let nodes =
-        [Running::start("proof-real", Some(&first)), Running::start("proof-real", Some(&first))];
-    until("both know the first node", || first.client().node().unwrap().peers == 2);
     let folder = tempfile::tempdir().unwrap();
+    let start =
+        |name: &str, flags: &[&str]| Running::start(&folder.path().join(name), "proof-real", flags);
+    let first = start("first", &[]);
+    let known = ["--bootstrap", &first.addresses()];
+    let nodes = [start("second", &known), start("third", &known)];
+    first.until("both know the first node", || match first.client().node().unwrap().peers {
+        2 => Ok(()),
+        peers => Err(peers),
+    });
     let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     std::fs::write(at("square.wasm"), SQUARE).unwrap();
     std::fs::write(at("job.toml"), JOB).unwrap();
@@ -326,12 +247,13 @@ fn a_real_jobs_verdict_leaves_the_network_and_is_verified_elsewhere() {
     assert!(said.contains(&job) && said.contains("12"), "{said}");
     // Last certificates and seals may still be on their way to who has worked on it.
     for node in &nodes {
-        until("the job was verified from its steps", || {
-            node.run(&["job", "verify", &job]).status.code() == Some(0)
+        node.until("the job was verified from its steps", || {
+            let ran = node.run(&["job", "verify", &job]);
+            if ran.status.code() == Some(0) { Ok(()) } else { Err(ran) }
         });
     }
     // A node that has only worked on it lacks nothing that its peers can bring.
-    let sampled = nodes[0].json(&["job", "verify", &job, "--sample", "12"]);
+    let sampled = json(&nodes[0], &["job", "verify", &job, "--sample", "12"]);
     assert_eq!(sampled["sample"]["agreeing"], 12, "{sampled}");
     let got = first.run(&["job", "get", &job[..20], "-o", &at("again"), "--sample", "3"]);
     assert_ends(&got, 0);
@@ -339,8 +261,8 @@ fn a_real_jobs_verdict_leaves_the_network_and_is_verified_elsewhere() {
 
     let node = &nodes[1];
     let shown = assert_ends(&node.run(&["credit", "show"]), 0);
-    assert!(shown.contains(&first.peer) && shown.contains("12"), "{shown}");
+    assert!(shown.contains(first.peer()) && shown.contains("12"), "{shown}");
     assert_ends(&node.run(&["credit", "export", "-o", &at("credit")]), 0);
-    let verify = ["credit", "verify", &at("credit"), "--peer", &node.peer];
-    assert!(assert_ends(&dugnad(folder.path(), &verify), 0).contains(&first.peer));
+    let verify = ["credit", "verify", &at("credit"), "--peer", node.peer()];
+    assert!(assert_ends(&dugnad(folder.path(), &verify), 0).contains(first.peer()));
 }
