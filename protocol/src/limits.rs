@@ -100,6 +100,18 @@ pub const CLAIM_MS_MAX: u64 = 24 * 3600 * 1000;
 /// Steps of one author in one job: a vote and a certificate for every unit of the largest job that
 /// one peer could execute alone, and room for disputes.
 pub const LOG_STEPS_MAX: u64 = 1 << 20;
+/// What the steps of one author may weigh in a job without units, in bytes of their bodies: certificates for
+/// thousands of voters.
+pub const LOG_BYTES_MIN: u64 = 1 << 20;
+/// And for each unit of the job: an author that votes on a unit alone, certifies it, audits it and argues about it
+/// says about 700 bytes.
+pub const LOG_BYTES_PER_UNIT: u64 = 1 << 10;
+/// What all logs of one job may weigh together without its units, and for each of them. Two who execute everything
+/// in batches of 100 say about 10 bytes for each unit.
+pub const LEDGER_BYTES_MIN: u64 = 256 << 20;
+pub const LEDGER_BYTES_PER_UNIT: u64 = 2 << 10;
+/// What steps of one log may weigh that are kept although earlier ones are missing.
+pub const GAP_BYTES_MAX: u64 = 1 << 20;
 /// Authors of one job whose logs are kept.
 pub const AUTHORS_MAX: usize = 1 << 14;
 

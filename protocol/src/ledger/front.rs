@@ -7,9 +7,12 @@ use super::book::{Book, Cast};
 use super::books::Books;
 use super::fold::Fold;
 use super::layer::at;
-use super::log::{Inserted, Log};
+use super::log::{Inserted, Log, weight};
 use super::verdict::Verdict;
-use crate::limits::{AUTHORS_MAX, HEADS_MAX, LOG_GAP_MAX, LOG_STEPS_MAX, STEPS_SENT_MAX};
+use crate::limits::{
+    AUTHORS_MAX, HEADS_MAX, LEDGER_BYTES_MIN, LEDGER_BYTES_PER_UNIT, LOG_BYTES_MIN,
+    LOG_BYTES_PER_UNIT, LOG_GAP_MAX, LOG_STEPS_MAX, STEPS_SENT_MAX,
+};
 use crate::{
     About, Fork, Hash, Head, Heads, Item, JobId, PeerId, Plan, Ranks, Seal, Signed, Slot, Stamp,
     Step, StepId, Vote, level_of, merkle_root_by,
@@ -28,7 +31,7 @@ pub enum Refusal {
     FalseLevel,
     #[error("its author's stamp is missing, too old or too cheap for the job")]
     NoStamp,
-    #[error("the job has more authors, or the author more steps, than is kept")]
+    #[error("the job has more authors, or it or the author more to say, than is kept")]
     Full,
 }
 
@@ -41,6 +44,10 @@ pub struct Ledger {
     job: JobId,
     plan: Arc<Plan>,
     logs: Logs,
+    /// What all logs weigh together, and may at most; and what one may. In bytes.
+    held_bytes: u64,
+    room: u64,
+    room_of_one: u64,
     /// Authors in the order in which they stay: the last ones go first.
     turns: BTreeSet<(Hash, PeerId)>,
     /// Whose votes somebody certifies who stays: others hold what they said, and so must we.
@@ -65,9 +72,13 @@ pub struct Ledger {
 impl Ledger {
     /// An empty ledger for a plan whose `parts` trees are all known.
     pub fn new(plan: Arc<Plan>) -> Self {
+        let of_units = |bytes: u64| plan.manifest().unit_count().saturating_mul(bytes);
         Self {
             job: plan.manifest().job(),
             fold: Fold::new(&plan),
+            held_bytes: 0,
+            room: LEDGER_BYTES_MIN.saturating_add(of_units(LEDGER_BYTES_PER_UNIT)),
+            room_of_one: LOG_BYTES_MIN.saturating_add(of_units(LOG_BYTES_PER_UNIT)),
             plan,
             logs: BTreeMap::new(),
             turns: BTreeSet::new(),
@@ -105,20 +116,39 @@ impl Ledger {
     pub fn insert(&mut self, step: Signed<Step>) -> Result<Inserted, Refusal> {
         let author = step.author();
         self.check(author, step.value())?;
-        if !self.logs.contains_key(&author) && AUTHORS_MAX.min(HEADS_MAX) <= self.logs.len() {
-            self.make_room_for(author)?;
+        let log = self.logs.get(&author);
+        if log.is_some_and(|log| log.has(&step)) {
+            return Ok(Inserted::Known);
         }
-        if LOG_GAP_MAX < step.value().seq && !self.logs.contains_key(&author) {
+        if log.is_some_and(|log| log.is_full_before(&step)) {
+            return Err(Refusal::Full);
+        }
+        if LOG_GAP_MAX < step.value().seq && log.is_none() {
             return Ok(Inserted::TooFarAhead);
         }
+        if log.is_none() && AUTHORS_MAX.min(HEADS_MAX) <= self.logs.len() {
+            self.make_room_for(author)?;
+        }
+        while self.room < self.held_bytes + weight(&step) {
+            self.make_room_for(author)?;
+        }
         self.note_author(author);
-        let inserted = self.logs.entry(author).or_default().insert(step);
+        let inserted = self.change_log(author, |log| log.insert(step));
         match inserted {
             Inserted::New => self.read_on(author),
             Inserted::Fork => self.reread(author),
             Inserted::Known | Inserted::TooFarAhead => {}
         }
         Ok(inserted)
+    }
+
+    /// Changes an author's log, and notes what all of them weigh then.
+    fn change_log<T>(&mut self, author: PeerId, change: impl FnOnce(&mut Log) -> T) -> T {
+        let log = self.logs.entry(author).or_default();
+        self.held_bytes -= log.held_bytes();
+        let changed = change(log);
+        self.held_bytes += log.held_bytes();
+        changed
     }
 
     /// The verdict on all steps so far.
@@ -324,7 +354,7 @@ impl Ledger {
         let Some((turn, peer)) = loose else { return Err(Refusal::Full) };
         self.turns.remove(&(turn, peer));
         self.take_back(peer);
-        self.logs.remove(&peer);
+        self.held_bytes -= self.logs.remove(&peer).map_or(0, |log| log.held_bytes());
         self.stamps.remove(&peer);
         Ok(())
     }
@@ -367,14 +397,17 @@ impl Ledger {
             self.logs.get(&author).and_then(|log| log.next().filter(|_| log.applied < log.end()))
         {
             let step = step.clone();
+            let room = self.room_of_one;
+            if !self.change_log(author, |log| log.has_room(room)) {
+                return;
+            }
             if self.contradicts(author, step.value()) {
-                let log = self.logs.get_mut(&author).expect("it was just read");
-                log.contradict(step);
+                self.change_log(author, |log| log.contradict(step));
                 self.reread(author);
                 return;
             }
             self.read(author, &step);
-            self.logs.get_mut(&author).expect("it was just read").applied += 1;
+            self.change_log(author, Log::read_one);
         }
     }
 
@@ -497,3 +530,6 @@ fn has_parted(log: &Log, head: &Head) -> bool {
     let same = head.next.checked_sub(1).and_then(|seq| log.at(seq));
     same.is_some_and(|mine| mine.id() != head.last)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::limits::LOG_GAP_MAX;
+use crate::limits::{GAP_BYTES_MAX, LOG_GAP_MAX};
 use crate::{About, Head, Item, PeerId, Signed, Slot, Step, StepId};
 
 /// What became of a step that was offered to a ledger.
@@ -26,6 +26,11 @@ pub(super) struct Log {
     fork: Option<(u64, Signed<Step>)>,
     /// How many steps have been read into the books.
     pub(super) applied: u64,
+    /// What those weigh, and what all steps do, in bytes.
+    read_bytes: u64,
+    held_bytes: u64,
+    /// Whether the next step has no room: it is kept, so that a twin of it shows the fork, and nothing after it.
+    is_full: bool,
     /// Steps that were read and are cut off, until what they say is taken back.
     void: Vec<Signed<Step>>,
 }
@@ -36,7 +41,7 @@ impl Log {
         if self.fork.as_ref().is_some_and(|(at, _)| *at <= seq) {
             return Inserted::Known;
         }
-        if self.applied + LOG_GAP_MAX < seq {
+        if self.applied + LOG_GAP_MAX < seq || (self.applied < seq && self.is_gap_full(&step)) {
             return Inserted::TooFarAhead;
         }
         match self.steps.get(&seq) {
@@ -56,8 +61,49 @@ impl Log {
             self.steps.insert(seq, step);
             return self.cut(seq + 1, after);
         }
+        self.held_bytes += weight(&step);
         self.steps.insert(seq, step);
         Inserted::New
+    }
+
+    pub(super) fn has(&self, step: &Signed<Step>) -> bool {
+        self.steps.get(&step.value().seq).is_some_and(|known| known.id() == step.id())
+    }
+
+    /// Whether a step would have to be kept without its predecessors beside too many others.
+    fn is_gap_full(&self, step: &Signed<Step>) -> bool {
+        GAP_BYTES_MAX < self.held_bytes - self.read_bytes + weight(step)
+    }
+
+    /// What all steps weigh that are kept.
+    pub(super) fn held_bytes(&self) -> u64 {
+        self.held_bytes
+    }
+
+    /// Whether a step lies behind one that had no room.
+    pub(super) fn is_full_before(&self, step: &Signed<Step>) -> bool {
+        self.is_full && self.applied < step.value().seq
+    }
+
+    /// Whether the next step has room beside those that were read; if not, all after it go.
+    pub(super) fn has_room(&mut self, room: u64) -> bool {
+        self.is_full = self.next().is_some_and(|next| room < self.read_bytes + weight(next));
+        if self.is_full && self.fork.is_none() {
+            self.steps.split_off(&(self.applied + 1));
+            self.weigh();
+        }
+        !self.is_full
+    }
+
+    /// Notes that the next step was read into the books.
+    pub(super) fn read_one(&mut self) {
+        self.read_bytes += self.next().map_or(0, weight);
+        self.applied += 1;
+    }
+
+    fn weigh(&mut self) {
+        self.held_bytes = self.all().map(weight).sum();
+        self.read_bytes = self.steps.range(..self.applied).map(|(_, step)| weight(step)).sum();
     }
 
     /// The next step to read into the books, if it is there.
@@ -117,7 +163,7 @@ impl Log {
 
     /// Nothing of it is in the books any more.
     pub(super) fn start_again(&mut self) {
-        self.applied = 0;
+        (self.applied, self.read_bytes, self.is_full) = (0, 0, false);
         self.void.clear();
     }
 
@@ -135,6 +181,7 @@ impl Log {
         let cut = self.steps.split_off(&(seq + 1));
         self.void.extend(cut.into_iter().filter(|(at, _)| *at < self.applied).map(|(_, s)| s));
         self.fork = Some((seq, other));
+        self.weigh();
         Inserted::Fork
     }
 
@@ -148,6 +195,11 @@ impl Log {
     pub(super) fn end(&self) -> u64 {
         self.forked_at().unwrap_or(u64::MAX)
     }
+}
+
+/// What a step weighs where room for it is counted, in bytes.
+pub(super) fn weight(step: &Signed<Step>) -> u64 {
+    step.envelope().body_len() as u64
 }
 
 /// What an item is about.
