@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use protocol::limits::CLAIM_MS_MAX;
 use protocol::{
     About, Abstention, BlobRef, Claim, Execution, Hash, Item, Loss, Message, Outcome, PeerId,
     Reason, Slot, Standing, Vote, merkle_root,
@@ -82,13 +83,13 @@ impl Work {
         self.runs.is_empty() && self.packing.is_empty() && self.wanted_units.is_empty()
     }
 
-    /// How long our claims ask others to wait: three median batch times.
+    /// How long our claims ask others to wait: three median batch times, as far as a claim may.
     pub(crate) fn lease_ms(&self) -> u64 {
         let mut times: Vec<u64> = self.times.iter().copied().collect();
         times.sort_unstable();
-        times
-            .get(times.len() / 2)
-            .map_or(LEASE_MS_FIRST, |median| (median * LEASE_BATCHES).max(LEASE_MS_MIN))
+        times.get(times.len() / 2).map_or(LEASE_MS_FIRST, |median| {
+            median.saturating_mul(LEASE_BATCHES).clamp(LEASE_MS_MIN, CLAIM_MS_MAX)
+        })
     }
 
     pub(crate) fn was_shown(&self, slot: &Slot, voter: PeerId) -> bool {
@@ -412,6 +413,24 @@ impl Active {
             core.running -= 1;
             let _ = core.claim_answer(run.0);
             core.push(Effect::Stop { run });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // A batch of many long units takes weeks, and whoever claims more than a day is a nuisance to all who hear it.
+    #[test]
+    fn nobody_claims_for_longer_than_others_put_up_with() {
+        let mut work = Work::default();
+        assert_eq!(work.lease_ms(), LEASE_MS_FIRST);
+        for (batch_ms, lease_ms) in
+            [(1, LEASE_MS_MIN), (20_000, 60_000), (30 * 86_400_000, CLAIM_MS_MAX)]
+        {
+            work.times = [batch_ms; 3].into();
+            assert_eq!(work.lease_ms(), lease_ms, "{batch_ms}");
         }
     }
 }
