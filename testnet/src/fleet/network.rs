@@ -24,6 +24,10 @@ pub struct Recipe {
     pub program: PathBuf,
     /// One node each: how it lies, or `None` if it is honest. The first one is.
     pub nodes: Vec<Option<LiarKind>>,
+    /// Units that sleepers execute honestly before they lie.
+    pub lies_after: u64,
+    /// Of the batches that a gang could lie about, the percentage that it does.
+    pub lies_about: u64,
     /// Units that each runs at the same time.
     pub cores: usize,
     /// Below this folder is everything that the network writes.
@@ -48,6 +52,8 @@ impl Recipe {
         Self {
             program,
             nodes: vec![None; nodes],
+            lies_after: 20,
+            lies_about: 40,
             cores: 1,
             below: std::env::temp_dir(),
             log: "info".to_owned(),
@@ -199,6 +205,10 @@ impl Fleet {
         flag("--network", self.network.clone().into());
         flag("--cores", cores.into());
         flag("--log", self.recipe.log.clone().into());
+        if member.lies.is_some() {
+            flag("--after", self.recipe.lies_after.to_string().into());
+            flag("--about", self.recipe.lies_about.to_string().into());
+        }
         if let Some(bootstrap) = self.bootstrap(index) {
             flag("--bootstrap", bootstrap.into());
         }

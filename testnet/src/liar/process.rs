@@ -11,7 +11,7 @@ use client::api::NodeInfo;
 use node::identity::Home;
 use node::{Config, Node};
 use protocol::{Tree, hash};
-use sim::{LiarKind, Mask};
+use sim::{Gang, LiarKind, Mask};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -22,6 +22,12 @@ use crate::{scenario, table};
 pub(crate) struct LiarArgs {
     #[arg(long, value_parser = scenario::kind)]
     kind: LiarKind,
+    /// Units that a sleeper executes honestly first.
+    #[arg(long)]
+    after: u64,
+    /// Of the batches that a gang could lie about, the percentage that it does.
+    #[arg(long)]
+    about: u64,
     #[arg(long)]
     data_dir: PathBuf,
     #[arg(long)]
@@ -47,10 +53,10 @@ pub(crate) fn run(args: LiarArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn lie(args: LiarArgs) -> anyhow::Result<()> {
-    let mut config = Config::loopback(args.data_dir, &args.network);
-    (config.bootstrap, config.cores) = (args.bootstrap, args.cores);
+    let mut config = Config::loopback(args.data_dir.clone(), &args.network);
+    (config.bootstrap, config.cores) = (args.bootstrap.clone(), args.cores);
     let shelf = Shelf::default();
-    let masked = masked(&config, args.kind, &shelf)?;
+    let masked = masked(&config, &args, &shelf)?;
     let mut terminate = signal(SignalKind::terminate())?;
     let node = Node::start_tampered(config, Box::new(masked)).await.context("starting a liar")?;
     // Every lie says that nothing was left in /out.
@@ -78,12 +84,14 @@ async fn lie(args: LiarArgs) -> anyhow::Result<()> {
 }
 
 /// All coalitions of one network say the same; everything else is a liar's own.
-fn masked(config: &Config, kind: LiarKind, shelf: &Shelf) -> anyhow::Result<Masked> {
+fn masked(config: &Config, args: &LiarArgs, shelf: &Shelf) -> anyhow::Result<Masked> {
     let keypair = Home::open(&config.data_dir)?.identity()?.keypair();
     let network = config.network_id();
     let flavour = hash("flavour", &[network.as_bytes()]);
     let own = hash("seed", &[keypair.peer().as_bytes()]);
     let seed = own.as_bytes().iter().fold(0u64, |seed, byte| (seed << 8) ^ u64::from(*byte));
-    let mask = move || Mask::new(kind, keypair, network, flavour, seed);
+    let kind = args.kind;
+    let gang = Gang { after: args.after, rate: args.about, ..Gang::alone(flavour) };
+    let mask = move || Mask::among(kind, keypair, network, gang, seed);
     Masked::new(mask, Arc::clone(shelf))
 }
