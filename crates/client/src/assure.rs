@@ -6,9 +6,9 @@
 //! > e = min(f^k, c · √N/U · 0.1/p)
 //!
 //! of the units wrong: f^k is what a quorum of k gives alone (and all there is without audits, p = 0);
-//! beside audits of 10 % about √N wrong units survive in a job however long it is, and twice the audits
-//! halve that. Single jobs scatter around that mean, so that c = 2 is promised; with a single vote (k = 1)
-//! about ten times as many survive, and c = 14. Fitted to simulations of the protocol for N = 50 to 1,000,
+//! beside audits of 10 % about √N wrong units survive in a job however long it is, at the worst of all rates of
+//! lying up to twice that, and twice the audits halve it. Single jobs scatter around that mean, so that c = 3 is
+//! promised; with a single vote (k = 1) about ten times as many survive, and c = 16. Fitted to simulations of the protocol for N = 50 to 1,000,
 //! U = 2,000 to 200,000, f up to 30 % and p from 2 % to 40 %, in which coalitions knew all assignments and
 //! chose the worst rate of lying; docs/TRUST.md has them.
 //! Beyond f = 30 % nothing is promised.
@@ -33,8 +33,8 @@ const PEERS_MEASURED_MIN: u64 = 50;
 /// Audits at which about √N wrong units survive.
 const AUDITS_MEASURED: f64 = 0.1;
 /// How many times as many are reckoned with, and where a single vote is accepted.
-const MARGIN: f64 = 2.0;
-const SINGLE_VOTE: f64 = 14.0;
+const MARGIN: f64 = 3.0;
+const SINGLE_VOTE: f64 = 16.0;
 /// What is tried for a target: audits from 10 % up. Quorums of one have a floor at honest errors.
 const AUDITS_TRIED: [u32; 9] =
     [100_000, 150_000, 200_000, 250_000, 300_000, 350_000, 400_000, 450_000, AUDIT_PPM_MAX];
