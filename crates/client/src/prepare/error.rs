@@ -51,6 +51,8 @@ pub enum PrepareError {
     Spool { path: PathBuf, folder: PathBuf, source: std::io::Error },
     #[error("stage `{stage}` reads `{wanted}`, which is not an earlier stage")]
     NoSuchStage { stage: String, wanted: String, earlier: Vec<String> },
+    #[error("stage `{stage}` mounts two files at `/in/{path}`, or one below the other")]
+    Mounts { stage: String, path: String },
     #[error(
         "a `[[repeat]]` has the stages {}, which do not stand in that order, one after the other, or are \
          repeated twice", stages.join(", ")
@@ -76,6 +78,10 @@ impl PrepareError {
         match self {
             Self::Unreadable { source, .. } => unreadable_hint(source),
             Self::Changed { .. } => "submit when nothing writes to it any more".into(),
+            Self::WrongKind { wanted: "regular file", .. } => {
+                "a pipe, socket or device can be read once: save it to a file, or give it on standard input"
+                    .into()
+            }
             Self::WrongKind { .. } => {
                 "docs/JOBS.md says which key takes a file and which a folder".into()
             }
@@ -102,8 +108,11 @@ impl PrepareError {
             Self::Empty { .. } => "a stage needs at least one part, and a tree one file".into(),
             Self::TreeTooLarge { .. } => "use shorter names, or put several files into one".into(),
             Self::NoSuchStage { earlier, .. } if earlier.is_empty() => {
-                "put the stage that is read above this one".into()
+                "the first stage can read no other: put the one that it reads above it; stages that read each other \
+                 in a circle need a `[[repeat]]` and `reads`"
+                    .into()
             }
+            Self::Mounts { .. } => "mount each at a path of its own".into(),
             Self::TwoStages { .. } => "give each stage a name of its own".into(),
             Self::NoLoop { .. } => "put them into `files`, or the stage into a loop".into(),
             Self::TooManyStages => {
@@ -114,7 +123,10 @@ impl PrepareError {
                 "list neighbouring stages in the order in which they stand in the job file".into()
             }
             Self::NoSuchStage { earlier, .. } => {
-                format!("earlier stages are {}", earlier.join(", "))
+                format!(
+                    "stages above it are {}; stages that read each other in a circle need a `[[repeat]]` and `reads`",
+                    earlier.join(", ")
+                )
             }
             Self::Unreachable { source, .. } => source.hint(),
             Self::Manifest { .. } => "docs/JOBS.md has the limits of every key".into(),
@@ -154,6 +166,6 @@ fn unreadable_hint(source: &std::io::Error) -> String {
         ErrorKind::InvalidInput | ErrorKind::InvalidData | ErrorKind::UnexpectedEof => {
             "its gzip is damaged or cut short: bring it again".into()
         }
-        _ => "paths in a job file are relative to the folder that it lies in".into(),
+        _ => "it is not there, or not any more; paths in a job file are relative to the folder that it lies in".into(),
     }
 }

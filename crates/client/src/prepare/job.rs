@@ -75,7 +75,7 @@ pub(crate) fn prepare_with(job: JobFile, stdin: Stdin<'_>) -> Result<Prepared, P
         };
         if turn.is_first() {
             for (mount, path) in &spec.first_files {
-                base.inputs.push(preparation.input(mount.clone(), path)?);
+                base.inputs.push(preparation.input(mount.clone(), path)?.0);
             }
         }
         unrolled.add(turn, spec, base)?;
@@ -120,9 +120,22 @@ impl Preparation<'_> {
     fn stage(&mut self, spec: &StageSpec) -> Result<DraftStage, PrepareError> {
         let module = self.module(&spec.module)?;
         let source = self.source(spec)?;
-        let mut inputs = Vec::new();
+        let (mut inputs, mut mounted) = (Vec::new(), BTreeSet::new());
         for (mount, path) in &spec.files {
-            inputs.push(self.input(mount.clone(), path)?);
+            let (input, files) = self.input(mount.clone(), path)?;
+            inputs.push(input);
+            for path in files {
+                if !mounted.insert(path.clone()) {
+                    return Err(PrepareError::Mounts { stage: spec.name.clone(), path });
+                }
+            }
+        }
+        let above = |path: &str| {
+            let ends: Vec<usize> = path.match_indices('/').map(|(at, _)| at).collect();
+            ends.into_iter().any(|end| mounted.contains(&path[..end]))
+        };
+        if let Some(path) = mounted.iter().find(|path| above(path)) {
+            return Err(PrepareError::Mounts { stage: spec.name.clone(), path: path.clone() });
         }
         let stdin = match &spec.stdin {
             StdinSpec::Nothing => DraftStdin::Nothing,
@@ -172,14 +185,24 @@ impl Preparation<'_> {
         Ok(self.add(source))
     }
 
-    fn input(&mut self, mount: String, path: &Path) -> Result<DraftInput, PrepareError> {
+    /// What is mounted, and all paths below `/in` that files get by it.
+    fn input(
+        &mut self,
+        mount: String,
+        path: &Path,
+    ) -> Result<(DraftInput, Vec<String>), PrepareError> {
         let full = self.folder.join(path);
         if !full.is_dir() {
-            return Ok(DraftInput { path: mount, blob: self.file(path)?, is_tree: false });
+            let files = vec![mount.clone()];
+            let input = DraftInput { path: mount, blob: self.file(path)?, is_tree: false };
+            return Ok((input, files));
         }
         let (entries, sources) = read_folder(&full)?;
         let mount = if mount == "." { String::new() } else { mount };
-        Ok(DraftInput { path: mount, blob: self.tree(&full, entries, sources)?, is_tree: true })
+        let prefix = if mount.is_empty() { String::new() } else { format!("{mount}/") };
+        let files = entries.iter().map(|entry| format!("{prefix}{}", entry.path)).collect();
+        let blob = self.tree(&full, entries, sources)?;
+        Ok((DraftInput { path: mount, blob, is_tree: true }, files))
     }
 
     fn file(&mut self, path: &Path) -> Result<Blob, PrepareError> {

@@ -145,6 +145,32 @@ fn files_and_folders_are_mounted_where_they_are_told() {
         let (why, _) = self::stage(folder.path(), &lines).unwrap_err();
         assert!(why.contains("cannot be mounted"), "{why}");
     }
+    // Nobody could mount a file below another one, or two at one place: peers would only find out when they run it.
+    for (first, second, at) in [
+        ("\"x\" = \"in\"", "\"x/y\" = \"in\"", "/in/x/y"),
+        ("\".\" = \"data\"", "\"z\" = \"in\"", "/in/z"),
+        ("\"d\" = \"data\"", "\"d/x\" = \"in\"", "/in/d/x"),
+        ("\"d/x/y/z\" = \"in\"", "\"d\" = \"data\"", "/in/d/x/y/z"),
+    ] {
+        let lines = format!("range = {{ to = 4 }}\n[stage.files]\n{first}\n{second}");
+        let (why, hint) = self::stage(folder.path(), &lines).unwrap_err();
+        assert!(why.contains(at) && hint.contains("of its own"), "{why}: {hint}");
+    }
+    let beside =
+        "range = { to = 4 }\n[stage.files]\n\"d\" = \"data\"\n\"d/w\" = \"in\"\n\"x-1\" = \"in\"";
+    assert!(self::stage(folder.path(), beside).is_ok());
+}
+
+// Whoever opens a pipe waits until somebody writes.
+#[test]
+fn pipes_are_refused_and_not_waited_for() {
+    let folder = folder(&[("data/x", b"1")]);
+    let made = std::process::Command::new("mkfifo").arg(folder.path().join("data/pipe")).status();
+    assert!(made.unwrap().success());
+    let lines = "range = { to = 4 }\n[stage.files]\n\"d\" = \"data\"";
+    let (why, hint) = stage(folder.path(), lines).unwrap_err();
+    assert!(why.contains("data/pipe") && why.contains("regular file"), "{why}");
+    assert!(hint.contains("standard input"), "{hint}");
 }
 
 #[test]

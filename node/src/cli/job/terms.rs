@@ -46,7 +46,7 @@ fn words(promise: &Promise, anchors_named: usize) -> String {
         let units = show::units(ancestry);
         return format!(
             "{policy}, {anchors}; once final, next to nothing is promised: each final result rests on up to {units}, \
-             and {lie}, some of those may well be wrong{sealing}; `target = 1e-3` in [policy] asks for a policy \
+             and {lie}, some of those may well be wrong{sealing}; `target = 1e-3` in [verify] asks for a policy \
              that promises more"
         );
     }
