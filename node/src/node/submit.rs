@@ -82,6 +82,7 @@ impl Node {
         manifest.window = window;
         manifest.check()?;
         if recalls {
+            memory::entered(self.shared()).await;
             let part = |store: &Store| {
                 part_from_memory(store, &mut manifest);
                 manifest

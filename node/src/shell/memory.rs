@@ -56,8 +56,7 @@ pub(crate) fn recall(shared: &Arc<Shared>, of: Recall) {
     shared.spawn(
         async move {
             let (recall, job, stage) = (of.recall, of.job, of.stage);
-            // What has just ended is on its way into memory.
-            drop(timeout(ENTERED_WITHIN, this.remembering.write()).await);
+            entered(&this).await;
             let found = this.with_store(move |store| all_of(store, &of)).await.unwrap_or_default();
             let keeping = Arc::clone(&this);
             let units =
@@ -66,6 +65,11 @@ pub(crate) fn recall(shared: &Arc<Shared>, of: Recall) {
         }
         .instrument(span),
     );
+}
+
+/// Waits for what has just ended and is on its way into memory.
+pub(crate) async fn entered(shared: &Shared) {
+    drop(timeout(ENTERED_WITHIN, shared.remembering.write()).await);
 }
 
 /// Keeps what was found as if it had been executed here.

@@ -204,10 +204,21 @@ fn convicted(ledger: &Ledger) -> Vec<Convict> {
 
 fn decided(ledger: &Ledger, stage: u16, unit: u64) -> Option<Hash> {
     let batch = ledger.plan().partition(stage).batch_of(unit);
-    match ledger.last_verdict().batch(stage, batch).units.get(&unit)? {
-        UnitVerdict::Decided(digest) | UnitVerdict::Accepted(digest) => Some(*digest),
-        UnitVerdict::Contested => None,
+    let batch = ledger.last_verdict().batch(stage, batch);
+    match batch.units.get(&unit) {
+        Some(UnitVerdict::Decided(digest) | UnitVerdict::Accepted(digest)) => Some(*digest),
+        Some(UnitVerdict::Contested) => None,
+        None => leaf(ledger, stage, unit, batch.effective?),
     }
+}
+
+/// The digest of a unit under a root of its batch, if that is posted.
+fn leaf(ledger: &Ledger, stage: u16, unit: u64, root: Hash) -> Option<Hash> {
+    let partition = ledger.plan().partition(stage);
+    let batch = partition.batch_of(unit);
+    let book = ledger.book(&slot(ledger, stage, About::Batch(batch))?)?;
+    let leaves = book.leaves_of(root)?;
+    leaves.get((unit - partition.units_of(batch).start) as usize).copied()
 }
 
 /// What a peer says that a unit's outcome is: by a ballot, or by the posted leaf under its vote.
@@ -217,11 +228,9 @@ fn stated(ledger: &Ledger, stage: u16, unit: u64, peer: PeerId) -> Option<Hash> 
         Some(root)
     });
     ballot.or_else(|| {
-        let partition = ledger.plan().partition(stage);
-        let batch = partition.batch_of(unit);
+        let batch = ledger.plan().partition(stage).batch_of(unit);
         let book = ledger.book(&slot(ledger, stage, About::Batch(batch))?)?;
-        let leaves = book.leaves_of(book.vote_of(peer)?.root)?;
-        leaves.get((unit - partition.units_of(batch).start) as usize).copied()
+        leaf(ledger, stage, unit, book.vote_of(peer)?.root)
     })
 }
 
