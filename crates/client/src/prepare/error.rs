@@ -20,8 +20,8 @@ pub enum PrepareError {
     /// A folder where a file is needed, or the other way round, or neither.
     #[error("{}: it is not a {wanted}", path.display())]
     WrongKind { path: PathBuf, wanted: &'static str },
-    /// A file name that cannot be carried to other systems.
-    #[error("{}: its name is not valid UTF-8", path.display())]
+    /// A file name that cannot be carried to other systems; quoted, for a terminal would obey it.
+    #[error("{path:?}: its name is not valid UTF-8, or has a backslash or a control character")]
     Name { path: PathBuf },
     #[error("{}: {why}", path.display())]
     Module { path: PathBuf, why: &'static str, hint: &'static str },
@@ -131,6 +131,13 @@ impl PrepareError {
             Self::Unreachable { source, .. } => source.hint(),
             Self::Manifest { .. } => "docs/JOBS.md has the limits of every key".into(),
         }
+    }
+
+    /// A file's name, if other systems can have it, too.
+    pub(super) fn name_of(path: &Path) -> Result<String, Self> {
+        let name = path.file_name().and_then(|name| name.to_str());
+        let carried = name.filter(|name| !name.contains(|c: char| c.is_control() || c == '\\'));
+        carried.map(str::to_owned).ok_or_else(|| Self::Name { path: path.to_owned() })
     }
 
     pub(super) fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> Self + '_ {

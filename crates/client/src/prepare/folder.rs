@@ -63,8 +63,7 @@ fn children(folder: &Path) -> Result<Vec<(PathBuf, String)>, PrepareError> {
     let mut children = Vec::new();
     for child in std::fs::read_dir(folder).map_err(PrepareError::unreadable(folder))? {
         let path = child.map_err(PrepareError::unreadable(folder))?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
-        let Some(name) = name else { return Err(PrepareError::Name { path }) };
+        let name = PrepareError::name_of(&path)?;
         if children.len() == TREE_ENTRIES_MAX {
             return Err(PrepareError::TooMany { path: folder.to_owned() });
         }

@@ -161,6 +161,17 @@ fn files_and_folders_are_mounted_where_they_are_told() {
     assert!(self::stage(folder.path(), beside).is_ok());
 }
 
+#[test]
+fn names_that_other_systems_cannot_have_are_told_without_being_obeyed() {
+    for name in ["data/a\nb", "data/a\tb", "data/\u{1b}[31m", "data/a\\b"] {
+        let folder = folder(&[(name, b"1")]);
+        let lines = "range = { to = 4 }\n[stage.files]\n\"d\" = \"data\"";
+        let (why, hint) = stage(folder.path(), lines).unwrap_err();
+        assert!(why.contains("control character") && hint.contains("rename"), "{why}: {hint}");
+        assert!(!why.contains(char::is_control), "{why:?}");
+    }
+}
+
 // Whoever opens a pipe waits until somebody writes.
 #[test]
 fn pipes_are_refused_and_not_waited_for() {

@@ -88,6 +88,5 @@ fn name(path: &Path) -> Result<String, PrepareError> {
         Some(_) => path.to_owned(),
         None => path.canonicalize().map_err(PrepareError::unreadable(path))?,
     };
-    let name = full.file_name().and_then(|name| name.to_str());
-    name.map(str::to_owned).ok_or(PrepareError::Name { path: path.to_owned() })
+    PrepareError::name_of(&full)
 }
