@@ -100,14 +100,12 @@ pub const CLAIM_MS_MAX: u64 = 24 * 3600 * 1000;
 /// Steps of one author in one job: a vote and a certificate for every unit of the largest job that
 /// one peer could execute alone, and room for disputes.
 pub const LOG_STEPS_MAX: u64 = 1 << 20;
-/// What the steps of one author may weigh in a job without units, in bytes of their bodies: certificates for
-/// thousands of voters.
+/// What the bodies of one author's steps may weigh in a job, in bytes, and how much more for each of its units: it may
+/// vote on each alone, certify others, audit and argue; in a job of few units, certify very many voters.
 pub const LOG_BYTES_MIN: u64 = 1 << 20;
-/// And for each unit of the job: an author that votes on a unit alone, certifies it, audits it and argues about it
-/// says about 700 bytes.
 pub const LOG_BYTES_PER_UNIT: u64 = 1 << 10;
-/// What all logs of one job may weigh together without its units, and for each of them. Two who execute everything
-/// in batches of 100 say about 10 bytes for each unit.
+/// What all logs of one job may weigh together, and how much more for each unit: several times what a bundle of
+/// all of them takes ([`BUNDLE_BYTES_MAX`]).
 pub const LEDGER_BYTES_MIN: u64 = 256 << 20;
 pub const LEDGER_BYTES_PER_UNIT: u64 = 2 << 10;
 /// What steps of one log may weigh that are kept although earlier ones are missing.

@@ -129,9 +129,7 @@ impl Ledger {
         if log.is_none() && AUTHORS_MAX.min(HEADS_MAX) <= self.logs.len() {
             self.make_room_for(author)?;
         }
-        while self.room < self.held_bytes + weight(&step) {
-            self.make_room_for(author)?;
-        }
+        self.make_room_of(weight(&step), author)?;
         self.note_author(author);
         let inserted = self.change_log(author, |log| log.insert(step));
         match inserted {
@@ -344,19 +342,38 @@ impl Ledger {
         self.check_slot(&slot)
     }
 
+    /// The same for a step that would make all logs too heavy; unless enough goes, nobody does.
+    fn make_room_of(&mut self, bytes: u64, author: PeerId) -> Result<(), Refusal> {
+        let mut missing = (self.held_bytes + bytes).saturating_sub(self.room);
+        let mut gone = 0;
+        let mut loose = self.loose_after(author);
+        while 0 < missing {
+            let (_, peer) = loose.next().ok_or(Refusal::Full)?;
+            missing = missing.saturating_sub(self.logs[peer].held_bytes());
+            gone += 1;
+        }
+        drop(loose);
+        (0..gone).try_for_each(|_| self.make_room_for(author))
+    }
+
     /// Of all authors who do not stay whatever comes, the one goes whose turn is last by a hash, be it the
     /// newcomer: who floods a job with identities drives out its own.
     fn make_room_for(&mut self, newcomer: PeerId) -> Result<(), Refusal> {
-        let own = (self.turn(newcomer), newcomer);
-        let comes_first = self.stays(newcomer);
-        let later = self.turns.iter().rev().take_while(|turn| comes_first || own < **turn);
-        let loose = later.copied().find(|(_, peer)| !self.stays(*peer));
+        let loose = self.loose_after(newcomer).next().copied();
         let Some((turn, peer)) = loose else { return Err(Refusal::Full) };
         self.turns.remove(&(turn, peer));
         self.take_back(peer);
         self.held_bytes -= self.logs.remove(&peer).map_or(0, |log| log.held_bytes());
         self.stamps.remove(&peer);
         Ok(())
+    }
+
+    /// Who goes before somebody else, the first one first.
+    fn loose_after(&self, peer: PeerId) -> impl Iterator<Item = &(Hash, PeerId)> {
+        let own = (self.turn(peer), peer);
+        let comes_first = self.stays(peer);
+        let later = self.turns.iter().rev().take_while(move |turn| comes_first || own < **turn);
+        later.filter(move |(_, other)| *other != peer && !self.stays(*other))
     }
 
     /// Whether an author stays whatever comes: by its own merit or on the word of one who has some.
@@ -397,8 +414,8 @@ impl Ledger {
             self.logs.get(&author).and_then(|log| log.next().filter(|_| log.applied < log.end()))
         {
             let step = step.clone();
-            let room = self.room_of_one;
-            if !self.change_log(author, |log| log.has_room(room)) {
+            if !self.logs[&author].has_room(self.room_of_one) {
+                self.close(author);
                 return;
             }
             if self.contradicts(author, step.value()) {
@@ -408,6 +425,16 @@ impl Ledger {
             }
             self.read(author, &step);
             self.change_log(author, Log::read_one);
+        }
+    }
+
+    /// Ends a log with a step that has no room. A fork behind it is seen by those only who heard of it before they
+    /// had the log so far: it makes nobody an equivocator.
+    fn close(&mut self, author: PeerId) {
+        if self.change_log(author, Log::close) {
+            self.equivocators.remove(&author);
+            self.fold.touch_equivocators();
+            self.read_again(author);
         }
     }
 
@@ -435,6 +462,10 @@ impl Ledger {
     fn reread(&mut self, author: PeerId) {
         self.equivocators.insert(author);
         self.fold.touch_equivocators();
+        self.read_again(author);
+    }
+
+    fn read_again(&mut self, author: PeerId) {
         self.take_back(author);
         if author == self.plan.manifest().submitter {
             self.keepers.clear();

@@ -85,14 +85,19 @@ impl Log {
         self.is_full && self.applied < step.value().seq
     }
 
-    /// Whether the next step has room beside those that were read; if not, all after it go.
-    pub(super) fn has_room(&mut self, room: u64) -> bool {
-        self.is_full = self.next().is_some_and(|next| room < self.read_bytes + weight(next));
-        if self.is_full && self.fork.is_none() {
-            self.steps.split_off(&(self.applied + 1));
-            self.weigh();
-        }
-        !self.is_full
+    /// Whether the next step has room beside those that were read.
+    pub(super) fn has_room(&self, room: u64) -> bool {
+        self.next().is_none_or(|next| self.read_bytes + weight(next) <= room)
+    }
+
+    /// Ends the log with the next step, which has no room: what lies behind it counts nowhere, be it a fork. Returns
+    /// whether there was one.
+    pub(super) fn close(&mut self) -> bool {
+        self.is_full = true;
+        self.steps.split_off(&(self.applied + 1));
+        let fork = self.fork.take_if(|(at, _)| self.applied < *at);
+        self.weigh();
+        fork.is_some()
     }
 
     /// Notes that the next step was read into the books.
@@ -191,9 +196,10 @@ impl Log {
         self.cut(seq, step);
     }
 
-    /// Where reading stops: the steps from the fork on are void.
+    /// Where reading stops: the steps from the fork on are void, and so is what lies behind one without room.
     pub(super) fn end(&self) -> u64 {
-        self.forked_at().unwrap_or(u64::MAX)
+        let full = if self.is_full { self.applied + 1 } else { u64::MAX };
+        self.forked_at().unwrap_or(u64::MAX).min(full)
     }
 }
 

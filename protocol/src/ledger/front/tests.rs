@@ -153,3 +153,49 @@ fn a_fork_leaves_the_room_that_it_cuts_off() {
     assert_eq!(ledger.held_bytes, ledger.steps().map(weight).sum::<u64>());
     assert!(ledger.held_bytes < 5 * weight(&steps[0]));
 }
+
+// Who hears of it before the log is full must not call somebody an equivocator whom others cannot convict.
+#[test]
+fn a_fork_behind_a_step_without_room_counts_nowhere() {
+    let mut early = ledger();
+    let steps = long_steps(&early, "x", 40);
+    let kept = early.room_of_one / weight(&steps[0]);
+    let mut twin = steps[kept as usize + 3].value().clone();
+    twin.items.truncate(1);
+    let twin = key("x").sign(NetworkId::named("room"), twin);
+    early.insert(steps[kept as usize + 3].clone()).unwrap();
+    assert_eq!(early.insert(twin.clone()), Ok(Inserted::Fork));
+    let mut late = ledger();
+    for step in steps.iter().chain([&twin]) {
+        let _ = early.insert(step.clone());
+        let _ = late.insert(step.clone());
+    }
+    assert!(early.equivocators.is_empty() && late.equivocators.is_empty());
+    assert_eq!(early.heads(false), late.heads(false));
+    assert!(!late.compare(&early.heads(false)).1 && !early.compare(&late.heads(false)).1);
+    // One below it counts, whenever it is heard of.
+    let mut twin = steps[3].value().clone();
+    twin.items.truncate(1);
+    let twin = key("x").sign(NetworkId::named("room"), twin);
+    for ledger in [&mut early, &mut late] {
+        assert_eq!(ledger.insert(twin.clone()), Ok(Inserted::Fork));
+        assert_eq!((ledger.equivocators.len(), ledger.next_step(twin.author()).0), (1, 3));
+    }
+}
+
+#[test]
+fn nobody_goes_where_that_makes_too_little_room() {
+    let mut ledger = ledger();
+    let mut names: Vec<String> = (0..3).map(|n| format!("x{n}")).collect();
+    names.sort_by_key(|name| ledger.turn(key(name).peer()));
+    let [first, second, last] = [0, 1, 2].map(|n| long_steps(&ledger, &names[n], 4));
+    let mut short = last[0].value().clone();
+    short.items.truncate(1);
+    let short = key(&names[2]).sign(NetworkId::named("room"), short);
+    ledger.room = 4 * weight(&first[0]) + weight(&short) + 9;
+    for step in first.iter().chain([&short]) {
+        ledger.insert(step.clone()).unwrap();
+    }
+    assert_eq!(ledger.insert(second[0].clone()), Err(Refusal::Full));
+    assert_eq!(ledger.next_step(short.author()).0, 1, "it would have gone for nothing");
+}
