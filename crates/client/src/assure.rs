@@ -6,11 +6,12 @@
 //! > e = min(f^k, c · √N/U · 0.1/p)
 //!
 //! of the units wrong: f^k is what a quorum of k gives alone (and all there is without audits, p = 0);
-//! beside audits of 10 % about √N wrong units survive in a job however long it is, at the worst of all rates of
-//! lying up to twice that, and twice the audits halve it. Single jobs scatter around that mean, so that c = 3 is
-//! promised; with a single vote (k = 1) about ten times as many survive, and c = 16. Fitted to simulations of the protocol for N = 50 to 1,000,
-//! U = 2,000 to 200,000, f up to 30 % and p from 2 % to 40 %, in which coalitions knew all assignments and
-//! chose the worst rate of lying; docs/TRUST.md has them.
+//! beside audits of 10 % about √N wrong units survive in a job however long it is, at the worst of all
+//! rates of lying up to twice that, and twice the audits halve it. Single jobs scatter around that mean, so
+//! that c = 3 is promised; with a single vote (k = 1) about ten times as many survive, and c = 16. Fitted to
+//! simulations of the protocol for N = 50 to 1,000, U = 2,000 to 200,000, f up to 30 % and p from 2 % to
+//! 40 %, in which silent coalitions knew all assignments and chose the worst rate of lying; docs/TRUST.md
+//! has them.
 //! Beyond f = 30 % nothing is promised.
 //!
 //! Errors compose: a result that n units lead to is wrong if any of them is, with 1 − (1 − e)^n.

@@ -20,6 +20,9 @@ pub enum PrepareError {
     /// A folder where a file is needed, or the other way round, or neither.
     #[error("{}: it is not a {wanted}", path.display())]
     WrongKind { path: PathBuf, wanted: &'static str },
+    /// What can be read only once, or never ends.
+    #[error("{}: it is a pipe, a socket or a device", path.display())]
+    Special { path: PathBuf },
     /// A file name that cannot be carried to other systems; quoted, for a terminal would obey it.
     #[error("{path:?}: its name is not valid UTF-8, or has a backslash or a control character")]
     Name { path: PathBuf },
@@ -78,9 +81,8 @@ impl PrepareError {
         match self {
             Self::Unreadable { source, .. } => unreadable_hint(source),
             Self::Changed { .. } => "submit when nothing writes to it any more".into(),
-            Self::WrongKind { wanted: "regular file", .. } => {
-                "a pipe, socket or device can be read once: save it to a file, or give it on standard input"
-                    .into()
+            Self::Special { .. } => {
+                "save what comes out of it to a file, or give it on standard input".into()
             }
             Self::WrongKind { .. } => {
                 "docs/JOBS.md says which key takes a file and which a folder".into()
@@ -173,6 +175,10 @@ fn unreadable_hint(source: &std::io::Error) -> String {
         ErrorKind::InvalidInput | ErrorKind::InvalidData | ErrorKind::UnexpectedEof => {
             "its gzip is damaged or cut short: bring it again".into()
         }
-        _ => "it is not there, or not any more; paths in a job file are relative to the folder that it lies in".into(),
+        ErrorKind::NotFound => {
+            "it is not there, or not any more; paths in a job file are relative to the folder that it lies in"
+                .into()
+        }
+        _ => "see what another program says that reads it".into(),
     }
 }

@@ -8,6 +8,7 @@ use protocol::{BlobId, Entry, Hash, Manifest, PeerId};
 
 use super::data::{Dataset, Stdin, dataset};
 use super::folder::read_folder;
+use super::mounts::Mounts;
 use super::tree::tree;
 use super::unroll::{Unrolled, turns};
 use super::{BlobSource, PrepareError};
@@ -62,11 +63,11 @@ pub fn prepare(job: JobFile) -> Result<Prepared, PrepareError> {
 pub(crate) fn prepare_with(job: JobFile, stdin: Stdin<'_>) -> Result<Prepared, PrepareError> {
     let (blobs, known) = Default::default();
     let mut preparation = Preparation { folder: job.folder, blobs, known, stdin };
-    let mut bases: BTreeMap<usize, DraftStage> = BTreeMap::new();
+    let mut bases: BTreeMap<usize, (DraftStage, Mounts)> = BTreeMap::new();
     let mut unrolled = Unrolled::default();
     for turn in turns(&job.stages, &job.repeats)? {
         let spec = &job.stages[turn.number];
-        let mut base = match bases.get(&turn.number) {
+        let (mut base, mut mounts) = match bases.get(&turn.number) {
             Some(base) => base.clone(),
             None => {
                 let base = preparation.stage(spec)?;
@@ -75,7 +76,9 @@ pub(crate) fn prepare_with(job: JobFile, stdin: Stdin<'_>) -> Result<Prepared, P
         };
         if turn.is_first() {
             for (mount, path) in &spec.first_files {
-                base.inputs.push(preparation.input(mount.clone(), path)?.0);
+                let (input, files) = preparation.input(mount.clone(), path)?;
+                mounts.add(&spec.name, files)?;
+                base.inputs.push(input);
             }
         }
         unrolled.add(turn, spec, base)?;
@@ -117,32 +120,21 @@ struct Preparation<'i> {
 
 impl Preparation<'_> {
     /// A stage without what follows from other stages: its batch, its links, and its source if that is one.
-    fn stage(&mut self, spec: &StageSpec) -> Result<DraftStage, PrepareError> {
+    fn stage(&mut self, spec: &StageSpec) -> Result<(DraftStage, Mounts), PrepareError> {
         let module = self.module(&spec.module)?;
         let source = self.source(spec)?;
-        let (mut inputs, mut mounted) = (Vec::new(), BTreeSet::new());
+        let (mut inputs, mut mounts) = (Vec::new(), Mounts::default());
         for (mount, path) in &spec.files {
             let (input, files) = self.input(mount.clone(), path)?;
+            mounts.add(&spec.name, files)?;
             inputs.push(input);
-            for path in files {
-                if !mounted.insert(path.clone()) {
-                    return Err(PrepareError::Mounts { stage: spec.name.clone(), path });
-                }
-            }
-        }
-        let above = |path: &str| {
-            let ends: Vec<usize> = path.match_indices('/').map(|(at, _)| at).collect();
-            ends.into_iter().any(|end| mounted.contains(&path[..end]))
-        };
-        if let Some(path) = mounted.iter().find(|path| above(path)) {
-            return Err(PrepareError::Mounts { stage: spec.name.clone(), path: path.clone() });
         }
         let stdin = match &spec.stdin {
             StdinSpec::Nothing => DraftStdin::Nothing,
             StdinSpec::Part => DraftStdin::Part,
             StdinSpec::File(path) => DraftStdin::Blob(self.file(path)?),
         };
-        Ok(DraftStage {
+        let stage = DraftStage {
             name: spec.name.clone(),
             source,
             module,
@@ -153,7 +145,8 @@ impl Preparation<'_> {
             limits: spec.limits,
             batch: 1,
             links: DraftLinks::default(),
-        })
+        };
+        Ok((stage, mounts))
     }
 
     /// A source of its own; what reads another stage is found out later.

@@ -7,6 +7,7 @@ mod data;
 mod error;
 mod folder;
 mod job;
+mod mounts;
 mod pattern;
 mod records;
 mod source;

@@ -134,16 +134,15 @@ impl BlobSource {
 
 impl Stamped {
     pub(super) fn open(path: &Path) -> Result<(File, Self), PrepareError> {
-        let wrong = |wanted| PrepareError::WrongKind { path: path.to_owned(), wanted };
         // Before it is opened: a pipe would wait for somebody who writes.
-        let kind = std::fs::metadata(path).map_err(PrepareError::unreadable(path))?;
-        if !kind.is_file() {
-            return Err(wrong(if kind.is_dir() { "file" } else { "regular file" }));
+        let kind = std::fs::metadata(path).map_err(PrepareError::unreadable(path))?.file_type();
+        if !(kind.is_file() || kind.is_dir()) {
+            return Err(PrepareError::Special { path: path.to_owned() });
         }
         let file = File::open(path).map_err(PrepareError::unreadable(path))?;
         let metadata = file.metadata().map_err(PrepareError::unreadable(path))?;
         if !metadata.is_file() {
-            return Err(wrong("regular file"));
+            return Err(PrepareError::WrongKind { path: path.to_owned(), wanted: "file" });
         }
         Ok((file, Self::of(path, &metadata)))
     }
