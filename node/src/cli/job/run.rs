@@ -118,7 +118,9 @@ fn finish(context: &Context, args: &RunArgs, door: &Door, status: &JobStatus) ->
     }
     let fetched = fetch::results(context, &door.client, status, args.to.as_deref())?;
     if status.state == JobState::SelfExecuted {
-        talk("the results are self-executed, not verified: no other peer has computed them");
+        talk(
+            "the results are self-executed, not verified: no other peer has computed them and stayed to vouch for them",
+        );
         talk(
             "add peers with --bootstrap, or run `dugnad node run` on a second machine of this network",
         );
